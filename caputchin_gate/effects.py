@@ -1,0 +1,119 @@
+"""Effects: everything the policy may have to wait for, and every answer it can get.
+
+The policy is written once, as coroutines that await effects; `drivers.py` performs them, blocking or not. What
+cannot wait (the clock, randomness, a set in memory) is an argument of the policy instead. An answer is always
+matched, never truth-tested: failures of the world are values of these types.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Generic, TypeAlias, TypeVar
+
+from caputchin_gate.messages import HttpReply, HttpRequest
+from caputchin_gate.verdict import Cause
+
+T = TypeVar("T")
+
+
+class Effect(Generic[T]):
+    """Awaiting an effect gives its answer, of exactly the type `T`."""
+
+    __slots__ = ()
+
+    def __await__(self) -> Generator[Effect[Any], Any, T]:
+        return (yield self)
+
+
+# Reading the request body
+
+
+class BodyEnd(Enum):
+    """No more of the body will come, and why."""
+
+    COMPLETE = "complete"
+    CUT_SHORT = "cut short"  # fewer bytes than declared, or broken framing
+    GONE = "gone"  # the client went away
+    TOO_SLOW = "too slow"
+    NO_ROOM = "no room"  # all bytes that may be kept at once, over all requests, are in use
+
+
+@dataclass(frozen=True, slots=True)
+class ReadBody(Effect["bytes | BodyEnd"]):
+    """The next piece of the body, never empty. The door keeps it and hands it to the application later."""
+
+
+# Asking a provider
+
+
+@dataclass(frozen=True, slots=True)
+class NoReply:
+    """The call ended without a complete answer. `sent` tells whether the request may have reached the provider."""
+
+    cause: Cause
+    sent: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Effect["HttpReply | NoReply"]):
+    """One attempt of one call, ended after `timeout` seconds whatever happens."""
+
+    request: HttpRequest
+    timeout: float
+
+
+# Single use and counting
+
+
+class ClaimResult(Enum):
+    """The outcome of a claim. Only WON lets a token in."""
+
+    WON = "won"
+    LOST = "lost"  # it was claimed before, or can't be told apart from that
+    STORE_DOWN = "store down"  # unreachable, locked for too long, or full
+
+
+@dataclass(frozen=True, slots=True)
+class Claim(Effect[ClaimResult]):
+    """Make `key` ours, once: among any number of claims at most one wins. Remembered until `until` (Unix seconds)."""
+
+    key: bytes
+    until: float
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """How often `key` was counted in its window, this time included, and when the window ends (Unix seconds)."""
+
+    count: int
+    ends_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class StoreDown:
+    """The store did not count."""
+
+
+@dataclass(frozen=True, slots=True)
+class Count(Effect["Counted | StoreDown"]):
+    """Count one more event of `key`; its window begins with its first event and lasts `window` seconds."""
+
+    key: bytes
+    window: float
+    now: float
+
+
+# Waiting
+
+
+@dataclass(frozen=True, slots=True)
+class Sleep(Effect[None]):
+    """Wait for some seconds (between two attempts of a call)."""
+
+    seconds: float
+
+
+AnyEffect: TypeAlias = ReadBody | Call | Claim | Count | Sleep

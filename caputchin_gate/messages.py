@@ -1,0 +1,64 @@
+"""HTTP messages as the policy sees them, whatever server or framework they came from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+Headers: TypeAlias = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RequestHead:
+    """A request without its body. All text is Latin-1 as HTTP has it, but for `path`.
+
+    method:    as sent, not changed in case
+    path:      as the server decoded it, mount prefix included where the server includes it
+    raw_path:  the target as sent, without its query; None where the server does not tell
+    root_path: the mount prefix (`root_path`, `SCRIPT_NAME`), empty at the top
+    query:     the query string as sent, without the question mark
+    headers:   values by lower-case name, in the order of arrival
+    peer:      the address of the TCP peer, None behind a Unix socket
+    """
+
+    method: str
+    path: str
+    raw_path: str | None = None
+    root_path: str = ""
+    query: str = ""
+    headers: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    peer: str | None = None
+
+    def header(self, name: str) -> str | None:
+        """The first value of a header (name in lower case), None when it is absent."""
+        values = self.headers.get(name)
+        return values[0] if values else None
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """An answer that the gate gives itself."""
+
+    status: int
+    headers: Headers = ()
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """One call to a provider. Body and headers may hold a secret, so they stay out of `repr`."""
+
+    url: str
+    body: bytes = field(repr=False)
+    headers: Headers = field(default=(), repr=False)
+    method: str = "POST"
+
+
+@dataclass(frozen=True, slots=True)
+class HttpReply:
+    """What a provider answered, complete and within the size limit; header names in lower case."""
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = field(default=b"", repr=False)

@@ -1,0 +1,159 @@
+"""Verdicts (what a verification says), reasons and decisions (what the gate does).
+
+A verdict is about a token; a decision is about a request. Each reason stands here once, with the status and the
+error code it answers; `policy.py` is the only place that chooses one for a request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final, TypeAlias
+
+
+class Reason(StrEnum):
+    """Why a request was admitted or refused: a closed list, stable across releases."""
+
+    # admitted
+    UNGUARDED = "unguarded"
+    EXEMPT = "exempt"
+    VERIFIED = "verified"
+    RECEIPT = "receipt"
+    OUTAGE_ADMITTED = "outage-admitted"
+    REPORT_ONLY = "report-only"
+    # refused
+    TOKEN_MISSING = "token-missing"
+    TOKEN_AMBIGUOUS = "token-ambiguous"
+    TOKEN_MALFORMED = "token-malformed"
+    TOKEN_REJECTED = "token-rejected"
+    TOKEN_EXPIRED = "token-expired"
+    TOKEN_USED = "token-used"
+    TOKEN_ELSEWHERE = "token-elsewhere"
+    SCORE_TOO_LOW = "score-too-low"
+    BODY_UNREADABLE = "body-unreadable"
+    BODY_TOO_LARGE = "body-too-large"
+    BODY_INCOMPLETE = "body-incomplete"
+    TARGET_AMBIGUOUS = "target-ambiguous"
+    RATE_LIMITED = "rate-limited"
+    UNAVAILABLE = "unavailable"
+    MISCONFIGURED = "misconfigured"
+    OVERLOADED = "overloaded"
+
+
+ADMITTING: Final = frozenset(
+    {
+        Reason.UNGUARDED,
+        Reason.EXEMPT,
+        Reason.VERIFIED,
+        Reason.RECEIPT,
+        Reason.OUTAGE_ADMITTED,
+        Reason.REPORT_ONLY,
+    }
+)
+
+# Status and error code of each refusal (design.md 6.2). The codes are reCAPTCHA's names where one fits.
+_REFUSALS: Final[Mapping[Reason, tuple[int, str]]] = {
+    Reason.TOKEN_MISSING: (403, "missing-input-response"),
+    Reason.TOKEN_AMBIGUOUS: (400, "bad-request"),
+    Reason.TOKEN_MALFORMED: (403, "invalid-input-response"),
+    Reason.TOKEN_REJECTED: (403, "invalid-input-response"),
+    Reason.TOKEN_EXPIRED: (403, "timeout-or-duplicate"),
+    Reason.TOKEN_USED: (403, "timeout-or-duplicate"),
+    Reason.TOKEN_ELSEWHERE: (403, "token-elsewhere"),
+    Reason.SCORE_TOO_LOW: (403, "score-too-low"),
+    Reason.BODY_UNREADABLE: (400, "bad-request"),
+    Reason.BODY_TOO_LARGE: (413, "body-too-large"),
+    Reason.BODY_INCOMPLETE: (400, "bad-request"),
+    Reason.TARGET_AMBIGUOUS: (400, "bad-request"),
+    Reason.RATE_LIMITED: (429, "rate-limited"),
+    Reason.UNAVAILABLE: (503, "verification-unavailable"),
+    Reason.MISCONFIGURED: (503, "verification-misconfigured"),
+    Reason.OVERLOADED: (503, "overloaded"),
+}
+
+
+class Cause(StrEnum):
+    """Why there is no verdict."""
+
+    TIMEOUT = "timeout"
+    CONNECTION = "connection"
+    TLS = "tls"
+    STATUS = "status"
+    UNREADABLE = "unreadable"
+    RATE_LIMITED = "rate-limited"
+    FAIL_OPEN = "fail-open"  # the provider says yes and admits that it did not look (Procaptcha)
+    BREAKER = "breaker"  # the provider failed so often lately that it is not asked at the moment
+    OVERLOADED = "overloaded"  # our own limit of verifications at once
+    STORE = "store"  # the store of spent tokens can't be reached, or is full
+
+
+# The provider's troubles. The outage policy may admit these and nothing else: our own limit can be provoked by
+# anybody, and a store that can't claim would let one token in twice (threats.md D13).
+OUTAGES: Final = frozenset(Cause) - {Cause.OVERLOADED, Cause.STORE}
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """The provider vouches for the token. Times are Unix seconds; what a provider does not report is None."""
+
+    provider: str
+    issued_at: float | None = None
+    hostname: str | None = None
+    action: str | None = None
+    score: float | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A definitive no about this token. `codes` are the provider's own words, for the log and never for a client."""
+
+    reason: Reason
+    codes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailable:
+    """Nobody answered; `retry_after` in seconds where the provider named a time."""
+
+    cause: Cause
+    retry_after: float | None = None
+    codes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Misconfigured:
+    """Our secret, plan, domain list or request is wrong: the operator must act, the visitor can't."""
+
+    codes: tuple[str, ...]
+
+
+Verdict: TypeAlias = Passed | Failed | Unavailable | Misconfigured
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What the gate does with a request. Whether it is admitted follows from the reason alone."""
+
+    reason: Reason
+    provider: str | None = None
+    route: str | None = None
+    verdict: Verdict | None = None
+    retry_after: float | None = None
+    would_refuse: Reason | None = None  # in report mode: the reason of the refusal that did not happen
+    details: tuple[str, ...] = ()  # for the log: what made a body or a target unreadable
+
+    @property
+    def admitted(self) -> bool:
+        return self.reason in ADMITTING
+
+    @property
+    def status(self) -> int | None:
+        """The HTTP status of the refusal, None when the request is admitted."""
+        return None if self.admitted else _REFUSALS[self.reason][0]
+
+    @property
+    def error_codes(self) -> tuple[str, ...]:
+        """The error codes a client is told, empty when the request is admitted."""
+        return () if self.admitted else (_REFUSALS[self.reason][1],)
