@@ -24,7 +24,8 @@ class Effect(Generic[T]):
     __slots__ = ()
 
     def __await__(self) -> Generator[Effect[Any], Any, T]:
-        return (yield self)
+        answer: T = yield self
+        return answer
 
 
 # Reading the request body
@@ -41,7 +42,7 @@ class BodyEnd(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class ReadBody(Effect["bytes | BodyEnd"]):
+class ReadBody(Effect[bytes | BodyEnd]):
     """The next piece of the body, never empty. The door keeps it and hands it to the application later."""
 
 
@@ -57,7 +58,7 @@ class NoReply:
 
 
 @dataclass(frozen=True, slots=True)
-class Call(Effect["HttpReply | NoReply"]):
+class Call(Effect[HttpReply | NoReply]):
     """One attempt of one call, ended after `timeout` seconds whatever happens."""
 
     request: HttpRequest
@@ -98,7 +99,7 @@ class StoreDown:
 
 
 @dataclass(frozen=True, slots=True)
-class Count(Effect["Counted | StoreDown"]):
+class Count(Effect[Counted | StoreDown]):
     """Count one more event of `key`; its window begins with its first event and lasts `window` seconds."""
 
     key: bytes

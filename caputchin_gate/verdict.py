@@ -141,6 +141,7 @@ class Decision:
     route: str | None = None
     verdict: Verdict | None = None
     retry_after: float | None = None
+    http_status: int | None = None  # where one reason has several: 415 for an encoding, 408 for a body that never comes
     would_refuse: Reason | None = None  # in report mode: the reason of the refusal that did not happen
     details: tuple[str, ...] = ()  # for the log: what made a body or a target unreadable
 
@@ -151,7 +152,7 @@ class Decision:
     @property
     def status(self) -> int | None:
         """The HTTP status of the refusal, None when the request is admitted."""
-        return None if self.admitted else _REFUSALS[self.reason][0]
+        return None if self.admitted else self.http_status or _REFUSALS[self.reason][0]
 
     @property
     def error_codes(self) -> tuple[str, ...]:
