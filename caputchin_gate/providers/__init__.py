@@ -1,0 +1,160 @@
+"""What every captcha provider is to the gate: settings, a request to make, and a reading of the reply.
+
+A provider is one file of this folder, named like its kind; nothing lists them. It is pure: `request` builds the
+call, `read` turns the reply into a verdict, and the policy does the calling. Here stands what all kinds share; the
+checks of the settings are in `_settings.py`, the writing of requests in `_asking.py`, the reading in `_reading.py`.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import ClassVar, Final
+
+from caputchin_gate.effects import NoReply
+from caputchin_gate.errors import ConfigurationError, Problem, nearest
+from caputchin_gate.messages import HttpReply, HttpRequest
+from caputchin_gate.providers import _settings as settings
+from caputchin_gate.secret import Secret
+from caputchin_gate.verdict import Failed, Reason, Unavailable, Verdict
+
+BLANKS: Final = " \t\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What one verification sends: a token that passed `precheck`, and what is known about the visitor.
+
+    email:      the visitor's address or its domain; only the domain is ever sent
+    attempt_id: random, one for each verification and the same over its retries (idempotency keys)
+    """
+
+    token: str = field(repr=False)
+    remote_ip: str | None = field(default=None, repr=False)
+    email: str | None = field(default=None, repr=False)
+    attempt_id: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """No verdict yet, and asking again is safe: after so many seconds, three times as many before each further
+    attempt. `otherwise` is the verdict when no attempt is left.
+    """
+
+    after: float
+    otherwise: Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upstream(ABC):
+    """The settings of one provider, as its user types them. Wrong ones are told by `problems`, never raised here.
+
+    secret:          what proves to the provider who asks
+    endpoint:        a name of `endpoints`, or a URL; empty for the kind's own
+    timeout:         seconds for one whole attempt
+    token_field:     the form field that holds the token
+    allow_http:      let secret and token travel unencrypted to a host that is not this machine
+    allow_test_keys: accept the provider's public dummy keys, which let everybody in
+    attempts:        how often one verification may ask, for the kinds where a page says that this is safe
+    """
+
+    kind: ClassVar[str]
+    endpoints: ClassVar[Mapping[str, str]] = {}  # URLs by name; the first is the default
+    codes: ClassVar[Mapping[str, Reason]] = {}  # what the provider's own words mean; MISCONFIGURED for our mistakes
+    single_use: ClassVar[bool] = True  # does the provider refuse a token the second time? else the gate claims it
+    remember: ClassVar[float] = 0.0  # seconds such a claim has to last: longer than any token of this kind lives
+    max_attempts: ClassVar[int] = 1
+    max_token: ClassVar[int] = 2048
+    token_shape: ClassVar[re.Pattern[str]] = re.compile(r"[!-~]+")
+    secret_shape: ClassVar[re.Pattern[str]] = re.compile(r"[!-~]+")
+    secret_hint: ClassVar[str] = ""  # how a real secret looks, for the warning about one that doesn't
+    not_secrets: ClassVar[Mapping[str, str]] = {}  # prefixes of other keys that get mistaken for the secret
+    test_keys: ClassVar[frozenset[str]] = frozenset()
+
+    secret: Secret | str = ""
+    endpoint: str = field(default="", repr=False)  # may wrongly hold a password (threats.md R35)
+    timeout: float = 5.0
+    token_field: str = ""
+    allow_http: bool = False
+    allow_test_keys: bool = False
+    attempts: int = 1
+
+    def __post_init__(self) -> None:
+        if isinstance(self.secret, str):
+            object.__setattr__(self, "secret", Secret(self.secret))
+
+    @property
+    def url(self) -> str:
+        """Where the provider is asked."""
+        if self.endpoint:
+            return self.endpoints.get(self.endpoint, self.endpoint)
+        return next(iter(self.endpoints.values()), "")
+
+    @property
+    def revealed_secret(self) -> str:
+        return self.secret.reveal() if isinstance(self.secret, Secret) else self.secret
+
+    def problems(self) -> list[Problem]:
+        """Every setting that can't be used, all at once."""
+        return [
+            *settings.secret_problems(
+                self.secret, self.not_secrets, frozenset() if self.allow_test_keys else self.test_keys
+            ),
+            *settings.endpoint_problems(self.endpoint, self.endpoints, allow_http=self.allow_http),
+            *settings.timeout_problems(self.timeout),
+            *settings.token_field_problems(self.token_field),
+            *settings.attempts_problems(self.attempts, self.max_attempts),
+        ]
+
+    def warnings(self) -> list[str]:
+        """What is right but risky, in settings without problems."""
+        return [
+            *settings.secret_warnings(self.secret, self.secret_shape, self.secret_hint),
+            *settings.endpoint_warnings(self.url),
+            *(
+                ["allow_test_keys is on: the provider's public test keys let everybody in"]
+                if self.allow_test_keys
+                else []
+            ),
+        ]
+
+    def precheck(self, token: object) -> Failed | str:
+        """The token as it is sent, or why it can't be one: no provider is asked about that (threats.md R9)."""
+        match token:
+            case str() if text := token.strip(BLANKS):
+                if len(text) <= self.max_token and self.token_shape.fullmatch(text):
+                    return text
+                return Failed(Reason.TOKEN_MALFORMED, ("invalid-input-response",))
+            case _:
+                return Failed(Reason.TOKEN_MISSING, ("missing-input-response",))
+
+    @abstractmethod
+    def request(self, submission: Submission) -> HttpRequest:
+        """The call that asks the provider about a token."""
+
+    @abstractmethod
+    def read(self, reply: HttpReply) -> Verdict | Retry:
+        """What the reply means, by the outcome table of the provider's page."""
+
+    def unanswered(self, outcome: NoReply) -> Verdict | Retry:
+        """What it means when no reply came. Most kinds spend the token when they are asked: no second attempt."""
+        return Unavailable(outcome.cause)
+
+
+def kinds() -> tuple[str, ...]:
+    """Every kind of provider there is: the files of this folder."""
+    return tuple(sorted(module.name for module in iter_modules(__path__) if not module.name.startswith("_")))
+
+
+def load(kind: str) -> type[Upstream]:
+    """The provider of a kind. Its module is imported now and not before."""
+    if kind not in kinds():
+        raise ConfigurationError([Problem("kind", f"unknown provider {kind!r}", nearest(kind, kinds()))])
+    for found in vars(import_module(f"{__name__}.{kind}")).values():
+        if isinstance(found, type) and issubclass(found, Upstream) and getattr(found, "kind", None) == kind:
+            return found
+    raise LookupError(f"providers/{kind}.py defines no provider of the kind {kind!r}")
