@@ -43,7 +43,12 @@ class BodyEnd(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ReadBody(Effect[bytes | BodyEnd]):
-    """The next piece of the body, never empty. The door keeps it and hands it to the application later."""
+    """The next piece of the body, never empty. The door keeps it and hands it to the application later.
+
+    Of what it keeps, at most `max_memory` bytes are in memory.
+    """
+
+    max_memory: int
 
 
 # Asking a provider
@@ -86,16 +91,24 @@ class Claim(Effect[ClaimResult]):
 
 
 @dataclass(frozen=True, slots=True)
+class StoreDown:
+    """The store did not answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed(Effect[bool | StoreDown]):
+    """Whether `key` is claimed by now: spares a provider the question, and never replaces the claim itself."""
+
+    key: bytes
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
 class Counted:
     """How often `key` was counted in its window, this time included, and when the window ends (Unix seconds)."""
 
     count: int
     ends_at: float
-
-
-@dataclass(frozen=True, slots=True)
-class StoreDown:
-    """The store did not count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,4 +130,4 @@ class Sleep(Effect[None]):
     seconds: float
 
 
-AnyEffect: TypeAlias = ReadBody | Call | Claim | Count | Sleep
+AnyEffect: TypeAlias = ReadBody | Call | Claim | Claimed | Count | Sleep

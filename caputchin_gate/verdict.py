@@ -144,6 +144,7 @@ class Decision:
     http_status: int | None = None  # where one reason has several: 415 for an encoding, 408 for a body that never comes
     would_refuse: Reason | None = None  # in report mode: the reason of the refusal that did not happen
     details: tuple[str, ...] = ()  # for the log: what made a body or a target unreadable
+    token_digest: str | None = None  # a keyed digest, cut short: the same token is the same word in the log
 
     @property
     def admitted(self) -> bool:

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parent.parent / "caputchin_gate"
 
 # Read from the ground up, and each row from left to right; a folder counts as one file.
 LEVELS = (
-    ("__init__", "errors", "secret", "messages", "verdict", "effects"),
+    ("__init__", "errors", "secret", "clock", "messages", "verdict", "effects"),
     (
         "durations",
         "routes",
@@ -24,9 +24,9 @@ LEVELS = (
         "providers",
         "engines",
     ),
-    ("verification", "policy", "endpoints"),
+    ("verification", "endpoints", "policy", "decision_log"),
     ("http_client", "kept_body", "stores", "drivers"),
-    ("config", "gate"),
+    ("settings", "config", "assembly", "gate"),
     ("asgi", "wsgi", "starlette", "fastapi", "flask", "django", "testing"),
     ("sidecar", "demo", "cli", "__main__"),
 )

@@ -1,0 +1,236 @@
+"""The door of any ASGI application: translates scope, messages and answers, and decides nothing.
+
+    app = GateMiddleware(app, gate=gate)
+
+The decision about a guarded request is in `scope["caputchin_gate"]`. Lifespan passes; a WebSocket to a guarded path
+is closed unless an exemption opens it (threats.md R7). Put it outermost: what runs before it, it can't guard.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from typing import Any, Final, TypeAlias, assert_never
+
+from caputchin_gate.effects import BodyEnd
+from caputchin_gate.errors import ConfigurationError, Problem
+from caputchin_gate.gate import Gate
+from caputchin_gate.kept_body import KeptBody
+from caputchin_gate.messages import RequestHead, Response
+from caputchin_gate.policy import Admit, Answer, PassOn
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+Application: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+DECISION: Final = "caputchin_gate"
+OWN_HEADERS: Final = b"x-caputchin-"
+
+# After a refusal the client may still be sending. Closing on it at once would reset the connection before it has
+# read the answer, so a little more is read first, and dropped.
+LINGER_BYTES: Final = 2 * 1024 * 1024
+LINGER_SECONDS: Final = 2.0
+LEAST_BYTES_PER_SECOND: Final = 1024
+
+
+class GateMiddleware:
+    """Wraps an ASGI application."""
+
+    def __init__(self, app: Application, *, gate: Gate) -> None:
+        if gate.guards_nothing:
+            raise ConfigurationError([Problem("protect", "nothing is protected", 'add protect=["POST /contact"]')])
+        self.app = app
+        self.gate = gate
+        self._untouched = gate.untouched
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        kind = scope["type"]
+        if kind == "http":
+            if self._untouched(scope["path"], scope.get("raw_path"), scope.get("root_path", "")):
+                await self.app(scope, receive, send)
+            else:
+                await self._guard(scope, receive, send)
+        elif kind == "websocket":
+            await self._guard_websocket(scope, receive, send)
+        elif kind == "lifespan":
+            await self.app(scope, receive, self._closing(send))
+        else:
+            await self.app(scope, receive, send)
+
+    async def _guard(self, scope: Scope, receive: Receive, send: Send) -> None:
+        head = head_of(scope)
+        body = IncomingBody(receive, KeptBody(self.gate.budget), head.header("content-length"), self.gate.body_timeout)
+        try:
+            match await self.gate.ahandle(head, body.read):
+                case PassOn():
+                    await self.app(scope, receive, send)
+                case Admit(decision=decision):
+                    admitted = {**scope, DECISION: decision, "headers": without_own_headers(scope["headers"])}
+                    await self.app(admitted, body.replay(), send)
+                case Answer(response=response):
+                    await answer(response, scope, body, send)
+                case ruling:
+                    assert_never(ruling)
+        finally:
+            body.close()
+
+    async def _guard_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        raw_path, root_path = scope.get("raw_path"), scope.get("root_path", "")
+        if self._untouched(scope["path"], raw_path, root_path) or self.gate.opens_websocket(head_of(scope)):
+            await self.app(scope, receive, send)
+        else:
+            await receive()  # the handshake; closing before accepting it answers 403
+            await send({"type": "websocket.close", "code": 1008})
+
+    def _closing(self, send: Send) -> Send:
+        """Lifespan's `send`, which also closes the gate's connections when the application has shut down."""
+
+        async def send_and_close(message: Message) -> None:
+            if message["type"].startswith("lifespan.shutdown"):
+                await self.gate.aclose()
+            await send(message)
+
+        return send_and_close
+
+
+def head_of(scope: Scope) -> RequestHead:
+    headers: dict[str, list[str]] = {}
+    for name, value in scope["headers"]:
+        headers.setdefault(name.decode("latin-1").lower(), []).append(value.decode("latin-1"))
+    raw_path = scope.get("raw_path")
+    client = scope.get("client")
+    return RequestHead(
+        method=scope.get("method", "GET"),
+        path=scope["path"],
+        raw_path=raw_path.decode("latin-1") if raw_path is not None else None,
+        root_path=scope.get("root_path", ""),
+        query=scope.get("query_string", b"").decode("latin-1"),
+        headers=headers,
+        peer=(client[0] or None) if client else None,
+    )
+
+
+def without_own_headers(headers: Any) -> Any:
+    """Headers without those of the gate's prefix, in any spelling that a server may fold (threats.md R12)."""
+    if any(name.lower().replace(b"_", b"-").startswith(OWN_HEADERS) for name, _ in headers):
+        return [pair for pair in headers if not pair[0].lower().replace(b"_", b"-").startswith(OWN_HEADERS)]
+    return headers
+
+
+class IncomingBody:
+    """The body of one request: read piece by piece until the decision, then given to the application from its start."""
+
+    def __init__(self, receive: Receive, kept: KeptBody, declared: str | None, timeout: float) -> None:
+        self._receive = receive
+        self._kept = kept
+        self._declared = int(declared) if declared is not None and declared.isdecimal() else None
+        self._timeout = timeout
+        self._started: float | None = None
+        self.received = 0
+        self.end: BodyEnd | None = None
+
+    async def read(self, max_memory: int) -> bytes | BodyEnd:
+        """The next piece, kept for the application, or why none will come."""
+        while self.end is None:
+            try:
+                async with asyncio.timeout(self._patience()):
+                    message = await self._receive()
+            except TimeoutError:
+                return BodyEnd.TOO_SLOW
+            if message["type"] == "http.disconnect":
+                self.end = BodyEnd.GONE
+                break
+            piece = message.get("body", b"")
+            if not message.get("more_body", False):
+                self.end = BodyEnd.COMPLETE
+            if piece:
+                self.received += len(piece)
+                return piece if await self._keep(piece, max_memory) else BodyEnd.NO_ROOM
+        if self.end is BodyEnd.COMPLETE and self._declared not in (None, self.received):
+            return BodyEnd.CUT_SHORT
+        return self.end
+
+    def _patience(self) -> float:
+        """Seconds the next piece may take: a stall is forgiven once, then the body must keep a least rate."""
+        now = asyncio.get_running_loop().time()
+        if self._started is None:
+            self._started = now
+        return max(0.0, self._started + self._timeout + self.received / LEAST_BYTES_PER_SECOND - now)
+
+    async def _keep(self, piece: bytes, max_memory: int) -> bool:
+        if self._kept.would_spill(piece, max_memory):  # files are written off the loop
+            return await asyncio.to_thread(self._kept.keep, piece, max_memory)
+        return self._kept.keep(piece, max_memory)
+
+    def replay(self) -> Receive:
+        """A `receive` that hands over what was read, then what is still to come."""
+        if self._started is None:
+            return self._receive
+        messages = self._messages()
+
+        async def receive() -> Message:
+            async for message in messages:
+                return message
+            return await self._receive()
+
+        return receive
+
+    async def _messages(self) -> AsyncIterator[Message]:
+        pieces = self._kept.pieces()
+        spilled = self._kept.spilled
+        piece = next(pieces, None)
+        while piece is not None:
+            following = await asyncio.to_thread(next, pieces, None) if spilled else next(pieces, None)
+            more = following is not None or self.end is not BodyEnd.COMPLETE
+            yield {"type": "http.request", "body": piece, "more_body": more}
+            piece = following
+        if self.received == 0 and self.end is BodyEnd.COMPLETE:
+            yield {"type": "http.request", "body": b"", "more_body": False}
+        if self.end is BodyEnd.GONE:
+            yield {"type": "http.disconnect"}
+
+    def close(self) -> None:
+        self._kept.close()
+
+    async def linger(self) -> None:
+        """Read and drop what the client is still sending, within bounds. Not while it waits for a 100-continue."""
+        dropped = 0
+        try:
+            async with asyncio.timeout(LINGER_SECONDS):
+                while self.end is None and dropped < LINGER_BYTES:
+                    message = await self._receive()
+                    dropped += len(message.get("body", b""))
+                    if message["type"] == "http.disconnect" or not message.get("more_body", False):
+                        self.end = BodyEnd.GONE
+        except TimeoutError:
+            pass
+
+
+async def answer(response: Response, scope: Scope, body: IncomingBody, send: Send) -> None:
+    """Send the gate's own answer. Where the body was not read to its end, the connection can't be used again (R26)."""
+    headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
+    names = {name for name, _ in headers}
+    if b"content-length" not in names and response.status not in (204, 304):
+        headers.append((b"content-length", str(len(response.body)).encode()))
+    unread = body.end is None and expects_body(scope)
+    if unread and scope.get("http_version", "1.1").startswith("1"):
+        headers.append((b"connection", b"close"))
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    await send({"type": "http.response.body", "body": response.body, "more_body": unread})
+    if unread:
+        if body.received or b"expect" not in {name for name, _ in scope["headers"]}:
+            await body.linger()
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def expects_body(scope: Scope) -> bool:
+    """Whether the client announced a body."""
+    return any(
+        name == b"transfer-encoding" or (name == b"content-length" and value != b"0")
+        for name, value in scope["headers"]
+    )
+
+
+__all__ = ["GateMiddleware"]

@@ -1,0 +1,126 @@
+"""Puts a checked configuration together: verifiers, the gate's own sites, the table of routes.
+
+Pure construction: nothing here decides about a request. What only shows when settings meet is checked here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from caputchin_gate.client_address import TrustedProxies
+from caputchin_gate.clock import Clock
+from caputchin_gate.config import Configuration, InProcessProvider
+from caputchin_gate.difficulty import Curve
+from caputchin_gate.endpoints import Endpoints, Site
+from caputchin_gate.engines.native import NativeChallenges
+from caputchin_gate.errors import ConfigurationError, Problem
+from caputchin_gate.policy import OwnPath, Terms
+from caputchin_gate.providers import Upstream
+from caputchin_gate.routes import RouteTable, Rule
+from caputchin_gate.secret import Secret
+from caputchin_gate.stores import Store
+from caputchin_gate.tokens import Places, Source
+from caputchin_gate.verification import Demands, InProcess, Verifier
+
+_DEFAULT_SITE: Final[Mapping[str, Any]] = {"site_key": "default", "secret": (), "domains": ()}
+_DEFAULT_SOURCES: Final = frozenset({Source.FORM, Source.JSON, Source.HEADER})
+_LEAST_SIGNING_KEY: Final = 32  # characters (threats.md R11)
+
+
+def own_endpoints(configuration: Configuration, store: Store, clock: Clock, trusted: TrustedProxies) -> Endpoints:
+    own = configuration.in_process
+    keys = _signing_keys(own["signing_key"], store)
+    sites = {
+        site["site_key"]: Site(
+            NativeChallenges(
+                keys,
+                site_key=site["site_key"],
+                lifetime=int(own["lifetime"]),
+                binding=own["client_binding"],
+                cap=own["challenges_per_minute"],
+            ),
+            secrets=site["secret"],
+            domains=frozenset(host.lower() for host in site["domains"]),
+        )
+        for site in configuration.sites or (_DEFAULT_SITE,)
+    }
+    counting_key = hmac.digest(keys[0], b"caputchin_gate counting clients", "sha256")
+    return Endpoints(own["mount"], sites, Curve(own["challenges_per_minute"]), clock, trusted, counting_key)
+
+
+def _signing_keys(configured: Sequence[Secret], store: Store) -> tuple[bytes, ...]:
+    """The keys in use: the first signs, all verify. Without configured ones the store's own."""
+    if not configured:
+        return (store.signing_key(),)
+    if any(len(key) < _LEAST_SIGNING_KEY for key in configured):
+        what = f"is shorter than {_LEAST_SIGNING_KEY} characters"
+        fix = "python -c 'import secrets; print(secrets.token_urlsafe(32))' makes one"
+        raise ConfigurationError([Problem("in_process.signing_key", what, fix)])
+    return tuple(hashlib.sha256(key.reveal().encode()).digest() for key in configured)
+
+
+def verifiers_of(configuration: Configuration, endpoints: Endpoints | None) -> dict[str, Verifier]:
+    verifiers: dict[str, Verifier] = {}
+    for name, provider in configuration.providers.items():
+        match provider:
+            case InProcessProvider(kind=kind, token_field=token_field):
+                sites = tuple(site.challenges for site in endpoints.sites.values()) if endpoints else ()
+                verifiers[name] = InProcess(kind, token_field, sites)
+            case Upstream():
+                verifiers[name] = provider
+    return verifiers
+
+
+def route_table(
+    configuration: Configuration, verifiers: Mapping[str, Verifier], endpoints: Endpoints | None
+) -> RouteTable[Terms | OwnPath]:
+    rules: list[Rule[Terms | OwnPath]] = []
+    if endpoints is not None:
+        rules.append(Rule(f"* {endpoints.mount}/{{rest:path}}", OwnPath(endpoints)))
+    for route in configuration.routes:
+        rules.append(Rule(route["match"], _terms(route, configuration, verifiers), route["method_override"]))
+    return RouteTable(rules, configuration.top["exempt"])
+
+
+def _terms(route: Mapping[str, Any], configuration: Configuration, verifiers: Mapping[str, Verifier]) -> Terms:
+    top = configuration.top
+    chosen = tuple(verifiers[name] for name in route["provider"] or (configuration.default_provider,))
+    defaults = Terms(chosen, Places(()))
+
+    def setting(name: str, default: Any) -> Any:
+        own = route[name] if route[name] is not None else top.get(name)
+        return own if own is not None else default
+
+    return Terms(
+        verifiers=chosen,
+        places=Places(
+            fields=tuple(dict.fromkeys(verifier.token_field for verifier in chosen)),
+            sources=setting("token_from", _DEFAULT_SOURCES),
+            json_pointer=route["json_pointer"],
+        ),
+        demands=Demands(
+            hostnames=frozenset(host.lower() for host in route["hostnames"]),
+            action=route["action"],
+            min_score=route["min_score"],
+            max_score=route["max_score"],
+            max_age=route["max_age"],
+        ),
+        admit_outages=setting("on_outage", "refuse") == "admit",
+        max_body=setting("max_body", defaults.max_body),
+        max_memory=setting("max_memory", defaults.max_memory),
+        on_refuse=setting("on_refuse", "respond"),
+    )
+
+
+def warnings_of(configuration: Configuration) -> list[str]:
+    """What is right but risky."""
+    warnings = []
+    for name, provider in configuration.providers.items():
+        if isinstance(provider, Upstream):
+            warnings += (f"provider {name}: {warning}" for warning in provider.warnings())
+        elif configuration.top["store"] == "memory":
+            warnings.append('store = "memory" knows one process only: with several workers use "sqlite"')
+    return warnings

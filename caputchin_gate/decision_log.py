@@ -1,0 +1,72 @@
+"""One log event for each decision about a guarded request. No token, secret, query or body is part of it (R35)."""
+
+from __future__ import annotations
+
+import logging
+import re
+from pathlib import Path
+from typing import Final
+
+from caputchin_gate.messages import RequestHead
+from caputchin_gate.verdict import Decision, Failed, Misconfigured, Reason, Unavailable
+
+logger: Final = logging.getLogger("caputchin_gate")
+
+
+def log_decision(decision: Decision, head: RequestHead, elapsed: float) -> None:
+    """Log the event `decision`; `elapsed` in seconds. Its fields are attributes of the log record."""
+    level = _level(decision)
+    if not logger.isEnabledFor(level):
+        return
+    verdict = decision.verdict
+    codes = verdict.codes if isinstance(verdict, Failed | Misconfigured | Unavailable) else ()
+    method = head.method if re.fullmatch(r"[A-Za-z]{1,16}", head.method) else "?"
+    event = {
+        "event": "decision",
+        "reason": str(decision.reason),
+        "admitted": decision.admitted,
+        "route": decision.route,
+        "provider": decision.provider,
+        "method": method,
+        "status": decision.status,
+        "elapsed": round(elapsed, 6),
+        "token_digest": decision.token_digest,
+        "codes": (*codes, *decision.details),
+    }
+    logger.log(
+        level,
+        "decision %s route=%r provider=%s method=%s status=%s elapsed=%.1fms token=%s codes=%s",
+        decision.reason,
+        decision.route,
+        decision.provider,
+        method,
+        decision.status,
+        elapsed * 1000,
+        decision.token_digest,
+        ",".join(_printable(code) for code in event["codes"]),
+        extra=event,
+    )
+
+
+def _printable(word: str) -> str:
+    """A provider's word in one line of the log: it may say anything."""
+    return word[:80].encode("ascii", "backslashreplace").decode() if word.isprintable() else "?"
+
+
+def _level(decision: Decision) -> int:
+    match decision.reason:
+        case Reason.MISCONFIGURED:
+            return logging.ERROR
+        case Reason.UNAVAILABLE | Reason.OUTAGE_ADMITTED | Reason.OVERLOADED | Reason.REPORT_ONLY:
+            return logging.WARNING
+        case _:
+            return logging.INFO
+
+
+def place_of(failure: Exception) -> str:
+    """The class of an exception and the line it came from, never its text: that may hold a token."""
+    trace = failure.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = f" at {Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}" if trace is not None else ""
+    return type(failure).__name__ + place

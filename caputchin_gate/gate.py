@@ -1,0 +1,217 @@
+"""The gate that users construct: it puts the settings, the policy and the world together."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypedDict, TypeVar, Unpack
+
+from caputchin_gate import config
+from caputchin_gate.assembly import own_endpoints, route_table, verifiers_of, warnings_of
+from caputchin_gate.client_address import TrustedProxies
+from caputchin_gate.clock import Clock
+from caputchin_gate.config import Configuration, InProcessProvider, Route
+from caputchin_gate.decision_log import log_decision, logger, place_of
+from caputchin_gate.drivers import World, ano_body, arun, no_body, run
+from caputchin_gate.effects import BodyEnd
+from caputchin_gate.errors import ConfigurationError, Problem
+from caputchin_gate.http_client import HttpClient
+from caputchin_gate.kept_body import Budget
+from caputchin_gate.messages import RequestHead
+from caputchin_gate.policy import Ruling, Settings, handle, opens_websocket, rule_on
+from caputchin_gate.providers import Upstream
+from caputchin_gate.secret import Secret
+from caputchin_gate.stores import Store, open_store
+from caputchin_gate.verdict import Decision, Failed, Reason, Verdict
+from caputchin_gate.verification import Demands, InFlight, Verification, verify
+
+
+class GateOptions(TypedDict, total=False):
+    """The keyword arguments of `Gate`: the keys of gate.toml, with the [provider] table flattened."""
+
+    protect: Sequence[str | Route]
+    exempt: Sequence[str]
+    on_outage: Literal["refuse", "admit"]
+    mode: Literal["enforce", "report"]
+    trusted_proxies: Sequence[str]
+    forwarded_header: Literal["x-forwarded-for", "forwarded", "x-real-ip"]
+    store: str
+    allow_test_keys: bool
+    token_from: Sequence[str]
+    max_body: int | str
+    max_memory: int | str
+    on_refuse: str
+    providers: Mapping[str, Mapping[str, Any] | Upstream]
+    route: Sequence[Mapping[str, Any]]
+    in_process: Mapping[str, Any]
+    limits: Mapping[str, Any]
+    # of the default provider
+    verification: Literal["upstream", "in-process"]
+    secret: str | Secret | Mapping[str, str]
+    endpoint: str
+    timeout: float | str
+    token_field: str
+    allow_http: bool
+    send_remote_ip: bool
+    on_fail_open: Literal["policy", "accept", "reject"]
+    max_score: float
+
+
+T = TypeVar("T")
+
+
+class Gate:
+    """Guards routes. Construct one for an application and hand it to a door, or ask `verify` by hand.
+
+    provider: the name of a kind ("caputchin", "procaptcha", ...), a table as in gate.toml, or an object of
+        `caputchin_gate.providers`. The other arguments are the keys of gate.toml (see `GateOptions`).
+    clock: time and randomness, for tests.
+
+    Raises ConfigurationError, which lists every problem of the settings at once. Safe to share between threads,
+    event loops, and processes that fork after it was made.
+    """
+
+    def __init__(
+        self,
+        *,
+        provider: str | Upstream | Mapping[str, Any] | None = None,
+        clock: Clock | None = None,
+        **options: Unpack[GateOptions],
+    ) -> None:
+        self._clock = clock or Clock()
+        configuration = config.read(_as_tables(provider, options))
+        self._listeners: list[Callable[[Decision], object]] = []
+        self._assemble(configuration)
+
+    def _assemble(self, configuration: Configuration) -> None:
+        top = configuration.top
+        self._store: Store = open_store(top["store"])
+        self._world = World(HttpClient(), self._store)
+        self._limits = configuration.limits
+        self.budget = Budget(configuration.limits["kept_bytes"])
+        trusted = TrustedProxies(top["trusted_proxies"], top["forwarded_header"])
+        in_process = any(isinstance(provider, InProcessProvider) for provider in configuration.providers.values())
+        endpoints = own_endpoints(configuration, self._store, self._clock, trusted) if in_process else None
+        self._verifiers = verifiers_of(configuration, endpoints)
+        self._default = self._verifiers[configuration.default_provider]
+        verification = Verification(self._clock, InFlight(configuration.limits["verifications"]))
+        domains = {host for site in configuration.sites for host in site["domains"]}
+        self._settings = Settings(
+            routes=route_table(configuration, self._verifiers, endpoints),
+            verification=verification,
+            trusted_proxies=trusted,
+            allowed_origins=frozenset(domains),
+            report_only=top["mode"] == "report",
+            log_key=os.urandom(16),
+        )
+        self.guards_nothing = not configuration.routes
+        self.body_timeout: float = configuration.limits["body_timeout"]
+        self.untouched = self._settings.routes.untouched
+        self.warnings = tuple(warnings_of(configuration))
+        for warning in self.warnings:
+            logger.warning("%s", warning)
+
+    # By hand
+
+    def verify(self, token: str, *, remote_ip: str | None = None) -> Verdict:
+        """Verify one token with the default provider, blocking. The token is spent by it."""
+        return run(self._by_hand(token, remote_ip), self._world)
+
+    async def averify(self, token: str, *, remote_ip: str | None = None) -> Verdict:
+        """The same without blocking the event loop."""
+        return await arun(self._by_hand(token, remote_ip), self._world)
+
+    async def _by_hand(self, token: str, remote_ip: str | None) -> Verdict:
+        if not isinstance(token, str) or not token.strip():
+            return Failed(Reason.TOKEN_MISSING)
+        verdict, _ = await verify(
+            (self._default,), token.strip(), None, remote_ip, Demands(), self._settings.verification
+        )
+        return verdict
+
+    # For the doors
+
+    def handle(self, head: RequestHead, read: Callable[[int], bytes | BodyEnd] = no_body) -> Ruling:
+        """What shall happen to a request that is not `untouched`; `read` gives its body piece by piece."""
+        started = self._clock.monotonic()
+        try:
+            ruling = run(handle(head, self._settings), self._world, read)
+        except Exception as failure:
+            ruling = self._broken(failure, head)
+        return self._report(ruling, head, started)
+
+    async def ahandle(self, head: RequestHead, read: Callable[[int], Awaitable[bytes | BodyEnd]] = ano_body) -> Ruling:
+        """The same for asynchronous doors. A cancelled request never gets a ruling, so it is never admitted."""
+        started = self._clock.monotonic()
+        try:
+            ruling = await arun(handle(head, self._settings), self._world, read)
+        except Exception as failure:
+            ruling = self._broken(failure, head)
+        return self._report(ruling, head, started)
+
+    def _broken(self, failure: Exception, head: RequestHead) -> Ruling:
+        """Whatever breaks between match and verdict is a refusal (threats.md R5)."""
+        logger.error("internal error: %s", place_of(failure))
+        decision = Decision(Reason.UNAVAILABLE, details=(type(failure).__name__,))
+        return rule_on(decision, head, "respond", self._settings)
+
+    def opens_websocket(self, head: RequestHead) -> bool:
+        """Whether a handshake to a path that some rule guards may pass all the same (threats.md R7)."""
+        return opens_websocket(head, self._settings)
+
+    def on_decision(self, listener: Callable[[Decision], T]) -> Callable[[Decision], T]:
+        """Call `listener` with each decision about a guarded request. Usable as a decorator."""
+        self._listeners.append(listener)
+        return listener
+
+    def _report(self, ruling: Ruling, head: RequestHead, started: float) -> Ruling:
+        decision = getattr(ruling, "decision", None)
+        if decision is None or decision.reason is Reason.EXEMPT:
+            return ruling
+        log_decision(decision, head, self._clock.monotonic() - started)
+        for listener in self._listeners:
+            try:
+                listener(decision)
+            except Exception as failure:
+                logger.error("a listener of decisions failed: %s", place_of(failure))
+        return ruling
+
+    # The end
+
+    def close(self) -> None:
+        """Close connections and the store."""
+        self._world.client.close()
+        self._store.close()
+
+    async def aclose(self) -> None:
+        """The same on the event loop whose connections shall be closed."""
+        await self._world.client.aclose()
+        self._store.close()
+
+
+def load_gate(path: str | Path) -> Gate:
+    """The gate that a TOML file describes. Raises ConfigurationError with every problem of the file."""
+    typed = config.load(path)
+    if not typed.get("protect") and not typed.get("route"):
+        raise ConfigurationError([Problem("protect", "nothing is protected", 'add protect = ["POST /contact"]')])
+    return Gate(**typed)
+
+
+def _as_tables(provider: str | Upstream | Mapping[str, Any] | None, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Keyword arguments as the tables of gate.toml: what is no key of the top belongs to the provider."""
+    typed = {key: value for key, value in options.items() if key in config.TOP}
+    own = {key: value for key, value in options.items() if key not in config.TOP}
+    if provider is None:
+        return {**typed, **own}
+    match provider:
+        case str():
+            typed["provider"] = {"kind": provider, **own}
+        case Mapping():
+            typed["provider"] = {**provider, **own}
+        case _ if own:
+            problems = [Problem(key, "belongs to the provider object", "give it there") for key in own]
+            raise ConfigurationError(problems)
+        case _:
+            typed["provider"] = provider
+    return typed

@@ -1,0 +1,203 @@
+"""The policy: what happens to one request. Everything that decides is here or below; doors only translate.
+
+    matched?  no rule -> PassOn     the gate's own path -> its endpoint     several rules -> refused
+    token?    found, missing, ambiguous, unreadable
+    verdict?  what the verification says about it
+    decision  admit or refuse, and what the client then sees
+
+The policy ends at the decision. Keeping what was read of the body, and handing it to the application, is the door's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from hashlib import blake2b
+from typing import Final, Literal, TypeAlias, assert_never
+
+from caputchin_gate.client_address import TrustedProxies, client_of
+from caputchin_gate.effects import BodyEnd, ReadBody
+from caputchin_gate.endpoints import Endpoints, respond
+from caputchin_gate.messages import RequestHead, Response
+from caputchin_gate.refusals import NO_STORE, render, wants_json
+from caputchin_gate.routes import Ambiguous, Exempt, RouteTable, Rule
+from caputchin_gate.tokens import BodySearch, Found, Missing, Outcome, Places, Refused, begin
+from caputchin_gate.verdict import (
+    ADMITTING,
+    OUTAGES,
+    Cause,
+    Decision,
+    Failed,
+    Misconfigured,
+    Passed,
+    Reason,
+    Unavailable,
+    Verdict,
+)
+from caputchin_gate.verification import Demands, Verification, Verifier, verify
+
+KIB: Final = 1024
+
+# What a refusal with 403 becomes: the gate's answer, the application's own (it reads the decision), or a redirect to
+# this path. A constant of the configuration, never anything of the request (threats.md R37).
+OnRefuse: TypeAlias = Literal["respond", "pass"] | str
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What one route asks of a request, with every default filled in and every name resolved."""
+
+    verifiers: tuple[Verifier, ...]
+    places: Places
+    demands: Demands = field(default_factory=Demands)
+    admit_outages: bool = False
+    max_body: int = 16 * KIB * KIB
+    max_memory: int = KIB * KIB
+    on_refuse: OnRefuse = "respond"
+
+
+@dataclass(frozen=True, slots=True)
+class OwnPath:
+    """The terms of the gate's own paths: they are answered, not guarded."""
+
+    endpoints: Endpoints
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All that the policy needs to know, and that does not change from request to request."""
+
+    routes: RouteTable[Terms | OwnPath]
+    verification: Verification
+    trusted_proxies: TrustedProxies
+    allowed_origins: frozenset[str] = frozenset()
+    report_only: bool = False
+    log_key: bytes = b""
+
+
+# What a door is told to do
+
+
+@dataclass(frozen=True, slots=True)
+class PassOn:
+    """Not the gate's business: the application gets the request untouched."""
+
+
+@dataclass(frozen=True, slots=True)
+class Admit:
+    """The application gets the request and the decision: nearly always an admitting one, but see on_refuse = "pass"."""
+
+    decision: Decision
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The gate answers itself and the application never sees the request: a refusal, or one of its own paths."""
+
+    response: Response
+    decision: Decision | None = None
+
+
+Ruling: TypeAlias = PassOn | Admit | Answer
+
+
+async def handle(head: RequestHead, settings: Settings) -> Ruling:
+    """The way of every request that some rule might guard."""
+    match settings.routes.match(head):
+        case None:
+            return PassOn()
+        case Exempt(match=pattern):
+            return Admit(Decision(Reason.EXEMPT, route=pattern))
+        case Ambiguous():  # two readings of one target meet rules that ask for different things (threats.md R16)
+            return rule_on(Decision(Reason.TARGET_AMBIGUOUS), head, "respond", settings)
+        case Rule(terms=OwnPath(endpoints=own)):
+            return Answer(await respond(head, own))
+        case Rule(match=pattern, terms=Terms() as terms):
+            decision = replace(await decide(head, terms, settings), route=pattern)
+            return rule_on(decision, head, terms.on_refuse, settings)
+
+
+def opens_websocket(head: RequestHead, settings: Settings) -> bool:
+    """A handshake has no body and no token: to a guarded path only an exemption lets it through (threats.md R7)."""
+    return isinstance(settings.routes.match(head), Exempt)
+
+
+def rule_on(decision: Decision, head: RequestHead, on_refuse: OnRefuse, settings: Settings) -> Ruling:
+    """What follows from a decision."""
+    if decision.admitted:
+        return Admit(decision)
+    if settings.report_only:
+        return Admit(replace(decision, reason=Reason.REPORT_ONLY, would_refuse=decision.reason))
+    if decision.status == 403:  # the settings of `on_refuse` concern these alone
+        if on_refuse == "pass":
+            return Admit(decision)
+        if on_refuse != "respond" and not wants_json(head):
+            return Answer(Response(303, (("Location", on_refuse), *NO_STORE)), decision)
+    return Answer(render(decision, head, allowed_origins=settings.allowed_origins), decision)
+
+
+async def decide(head: RequestHead, terms: Terms, settings: Settings) -> Decision:
+    """Find the token, have it verified, decide."""
+    match await find_token(head, terms):
+        case Found(candidate=candidate):
+            visitor = client_of(head, settings.trusted_proxies)
+            verdict, provider = await verify(
+                terms.verifiers, candidate.value, candidate.field, visitor, terms.demands, settings.verification
+            )
+            return Decision(
+                reason_of(verdict, terms),
+                provider=provider,
+                verdict=verdict,
+                retry_after=verdict.retry_after if isinstance(verdict, Unavailable) else None,
+                token_digest=blake2b(candidate.value.encode(), key=settings.log_key, digest_size=4).hexdigest(),
+            )
+        case Missing():
+            return Decision(Reason.TOKEN_MISSING)
+        case Refused(reason=reason, why=why, status=status):
+            return Decision(reason, http_status=status, details=(why,))
+
+
+async def find_token(head: RequestHead, terms: Terms) -> Outcome:
+    """Search the head, then the body piece by piece until the token is found or can't be any more.
+
+    Not more than `max_body` bytes are looked at. The outcome depends on the bytes alone, not on how they were cut.
+    """
+    search = begin(head, terms.places)
+    if not isinstance(search, BodySearch):
+        return search
+    left = terms.max_body
+    while True:
+        match await ReadBody(terms.max_memory):
+            case bytes() as piece:
+                outcome = search.feed(piece if len(piece) <= left else piece[:left])
+                if outcome is not None:
+                    return outcome
+                left -= len(piece)
+                if left < 0:
+                    return Refused(Reason.BODY_TOO_LARGE, "no token within max_body")
+            case BodyEnd.COMPLETE:
+                return search.finish()
+            case BodyEnd.CUT_SHORT | BodyEnd.GONE as end:
+                return Refused(Reason.BODY_INCOMPLETE, end.value)
+            case BodyEnd.TOO_SLOW as end:
+                return Refused(Reason.BODY_INCOMPLETE, end.value, 408)
+            case BodyEnd.NO_ROOM as end:
+                return Refused(Reason.OVERLOADED, end.value)
+
+
+def reason_of(verdict: Verdict, terms: Terms) -> Reason:
+    """The only place where a verdict becomes an admission."""
+    match verdict:
+        case Passed():
+            return Reason.VERIFIED
+        case Failed(reason=reason):
+            return reason if reason not in ADMITTING else Reason.TOKEN_REJECTED
+        case Unavailable(cause=cause) if terms.admit_outages and cause in OUTAGES:
+            return Reason.OUTAGE_ADMITTED
+        case Unavailable(cause=Cause.OVERLOADED):
+            return Reason.OVERLOADED
+        case Unavailable():
+            return Reason.UNAVAILABLE
+        case Misconfigured():
+            return Reason.MISCONFIGURED
+        case _:
+            assert_never(verdict)

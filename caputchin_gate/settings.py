@@ -1,0 +1,277 @@
+"""Every setting, described once: its name, how its value is read, its default, and what it is for.
+
+`config.py` reads values with these tables, whether they come from gate.toml, a dict or keyword arguments. A reader
+raises `Wrong` for a value it can't use; the value itself never appears in a message, it might be a secret.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from caputchin_gate import durations
+from caputchin_gate.errors import nearest
+from caputchin_gate.secret import Secret
+from caputchin_gate.tokens import Source
+
+
+class Wrong(Exception):
+    """A value that can't be used: what is wrong with it, and the fix."""
+
+    def __init__(self, what: str, fix: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.fix = fix
+
+
+Reader = Callable[[object], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One key: `read` turns what was typed into what is used; `default` is used as it stands."""
+
+    read: Reader
+    default: Any
+    purpose: str
+    example: str
+
+
+# Readers
+
+
+def flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise Wrong("is not true or false")
+    return value
+
+
+def text(value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise Wrong("is not a text")
+    return value
+
+
+def texts(value: object) -> tuple[str, ...]:
+    """A list of texts; one alone need not be in brackets."""
+    if isinstance(value, str):
+        return (text(value),)
+    if not isinstance(value, Iterable) or isinstance(value, Mapping | bytes):
+        raise Wrong("is not a list of texts")
+    return tuple(text(item) for item in value)
+
+
+def number(low: float, high: float) -> Reader:
+    def read(value: object) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+            raise Wrong(f"is not a number from {low:g} to {high:g}")
+        return float(value)
+
+    return read
+
+
+def whole(low: int, high: int) -> Reader:
+    def read(value: object) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise Wrong(f"is not a whole number from {low} to {high}")
+        return value
+
+    return read
+
+
+def duration(low: float, high: float) -> Reader:
+    def read(value: object) -> float:
+        try:
+            seconds = durations.seconds(value)
+        except ValueError:
+            raise Wrong("is not a duration", 'write it like "5s", "250ms" or "2m"') from None
+        if not low <= seconds <= high:
+            raise Wrong(f"is not a duration from {low:g} to {high:g} seconds")
+        return seconds
+
+    return read
+
+
+def size(low: int = 1) -> Reader:
+    def read(value: object) -> int:
+        try:
+            octets = durations.size(value)
+        except ValueError:
+            raise Wrong("is not a size", 'write it like "64KiB" or "16MiB"') from None
+        if octets < low:
+            raise Wrong(f"is smaller than {low} bytes")
+        return octets
+
+    return read
+
+
+def choice(*options: str) -> Reader:
+    def read(value: object) -> str:
+        if not isinstance(value, str) or value not in options:
+            raise Wrong(f"is not one of {', '.join(options)}", nearest(str(value), options))
+        return value
+
+    return read
+
+
+def secret(value: object) -> Secret:
+    """A literal text, or a table that names an environment variable or a file."""
+    match value:
+        case Secret():
+            return value
+        case str():
+            return Secret(value)
+        case {"env": str() as name, **rest} if not rest:
+            if name not in os.environ:
+                raise Wrong(f"the environment variable {name} is not set", f"export {name}=...")
+            return Secret(os.environ[name])
+        case {"file": str() as name, **rest} if not rest:
+            try:
+                return Secret(Path(name).read_text().strip())
+            except (OSError, UnicodeDecodeError) as failure:
+                raise Wrong(f"the file {name} can't be read ({type(failure).__name__})") from None
+        case _:
+            raise Wrong('is neither a text nor { env = "NAME" } nor { file = "PATH" }')
+
+
+def secrets(value: object) -> tuple[Secret, ...]:
+    """One secret or several: during a rotation the first signs, all verify."""
+    return tuple(secret(item) for item in value) if isinstance(value, list | tuple) else (secret(value),)
+
+
+def networks(value: object) -> tuple[str, ...]:
+    """Address ranges in CIDR notation, or "unix" for peers that have no address."""
+    named = texts(value)
+    for network in named:
+        try:
+            if network != "unix":
+                ipaddress.ip_network(network)
+        except ValueError:
+            raise Wrong(f"{network!r} is not an address range", 'write it like "10.0.0.0/8"') from None
+    return named
+
+
+def sources(value: object) -> frozenset[Source]:
+    named = texts(value)
+    for name in named:
+        if name not in set(Source):
+            raise Wrong(f"{name!r} is no place of a token", nearest(name, Source))
+    if not named:
+        raise Wrong("is empty")
+    return frozenset(map(Source, named))
+
+
+_OWN_PATH = re.compile(r"/(?![/\\])[\x21-\x5b\x5d-\x7e]*")
+
+
+def on_refuse(value: object) -> str:
+    """ "respond", "pass", or "redirect:" and a path of this site (threats.md R37); a redirect is kept as its path."""
+    typed = text(value)
+    if typed in ("respond", "pass"):
+        return typed
+    path = typed.removeprefix("redirect:")
+    if path == typed or not _OWN_PATH.fullmatch(path):
+        raise Wrong(
+            'is neither "respond" nor "pass" nor "redirect:" and a path', 'write it like "redirect:/contact?again=1"'
+        )
+    return path
+
+
+def mount(value: object) -> str:
+    path = text(value)
+    if not re.fullmatch(r"(/\.?[A-Za-z0-9_~-][A-Za-z0-9_.~-]*)+", path):
+        raise Wrong("is not a plain path", 'write it like "/.caputchin", without a slash at the end')
+    return path
+
+
+def json_pointer(value: object) -> str:
+    pointer = text(value)
+    if not re.fullmatch(r"(/([^~/]|~[01])*)+", pointer):
+        raise Wrong("is not a JSON pointer", 'write it like "/captcha/token" (RFC 6901)')
+    return pointer
+
+
+def anything(value: object) -> object:
+    return value
+
+
+# The tables
+
+_OUTAGE = choice("refuse", "admit")
+
+ROUTE: Final[Mapping[str, Setting]] = {
+    "match": Setting(text, None, "Methods and path pattern that are guarded.", '"POST /signup"'),
+    "provider": Setting(texts, None, "Names of the providers whose tokens are accepted.", '["caputchin", "old"]'),
+    "on_outage": Setting(_OUTAGE, None, "What an unavailable verification becomes.", '"admit"'),
+    "token_from": Setting(sources, None, "The places where a token is looked for.", '["form", "json", "header"]'),
+    "json_pointer": Setting(json_pointer, None, "Where in a JSON body the token stands.", '"/captcha/token"'),
+    "max_body": Setting(size(), None, "How much of a body is kept before the decision.", '"64MiB"'),
+    "max_memory": Setting(size(1024), None, "How much of that is kept in memory, the rest on disk.", '"1MiB"'),
+    "hostnames": Setting(texts, (), "The hosts a token may have been solved on.", '["shop.example"]'),
+    "action": Setting(text, None, "The action a token must have been solved for.", '"signup"'),
+    "min_score": Setting(number(0, 1), None, "The least score that is accepted.", "0.5"),
+    "max_score": Setting(number(0, 1), None, "The highest score that is accepted.", "0.8"),
+    "max_age": Setting(duration(1, 86400), None, "How old a solved token may be.", '"2m"'),
+    "method_override": Setting(
+        flag, True, "Whether a rule for PUT, PATCH or DELETE also guards POST on its path.", "false"
+    ),
+    "on_refuse": Setting(on_refuse, None, "What a refusal becomes.", '"redirect:/contact?captcha=failed"'),
+}
+
+SITE: Final[Mapping[str, Setting]] = {
+    "site_key": Setting(text, None, "The public key that pages name.", '"cpt_pub_site"'),
+    "secret": Setting(secrets, (), "Lets another back end verify tokens of this site.", '{ env = "SITE_SECRET" }'),
+    "domains": Setting(texts, (), "The hosts whose pages may ask for challenges; none means any.", '["shop.example"]'),
+}
+
+IN_PROCESS: Final[Mapping[str, Setting]] = {
+    "mount": Setting(mount, "/.caputchin", "The prefix of the gate's own paths.", '"/.caputchin"'),
+    "signing_key": Setting(
+        secrets, (), "Signs challenges; else created once in the store.", '{ env = "GATE_SIGNING_KEY" }'
+    ),
+    "client_binding": Setting(
+        choice("off", "if-known", "require"),
+        "if-known",
+        "Whether a challenge may be solved for one client network and sent by another.",
+        '"require"',
+    ),
+    "challenges_per_minute": Setting(whole(10, 100_000), 100, "The cap for one client network.", "100"),
+    "lifetime": Setting(duration(10, 300), 120.0, "How long a challenge lives.", '"2m"'),
+    "sites": Setting(anything, (), "The sites that challenges are issued for; by default one that needs no key.", "[]"),
+}
+
+LIMITS: Final[Mapping[str, Setting]] = {
+    "kept_bytes": Setting(size(65536), 256 * 2**20, "Memory for bodies, over all requests.", '"256MiB"'),
+    "verifications": Setting(whole(1, 1_000_000), 1000, "Calls to providers at once.", "1000"),
+    "body_timeout": Setting(duration(1, 3600), 30.0, "How long a body may stall before the decision.", '"30s"'),
+}
+
+TOP: Final[Mapping[str, Setting]] = {
+    "protect": Setting(anything, (), "The guarded routes, short form.", '["POST /contact"]'),
+    "exempt": Setting(texts, (), "Paths that are taken out again.", '["POST /webhooks/{name}"]'),
+    "on_outage": Setting(_OUTAGE, "refuse", "What an unavailable verification becomes.", '"refuse"'),
+    "mode": Setting(choice("enforce", "report"), "enforce", "Whether refusals happen or are only logged.", '"report"'),
+    "trusted_proxies": Setting(networks, (), "Peers whose forwarding header is believed.", '["10.0.0.0/8"]'),
+    "forwarded_header": Setting(
+        choice("x-forwarded-for", "forwarded", "x-real-ip"),
+        "x-forwarded-for",
+        "The one header that names the client.",
+        '"forwarded"',
+    ),
+    "store": Setting(text, "sqlite", "Where single use is remembered.", '"sqlite:///var/lib/gate.db"'),
+    "allow_test_keys": Setting(flag, False, "Accept the providers' public test keys.", "true"),
+    "token_from": ROUTE["token_from"],
+    "max_body": ROUTE["max_body"],
+    "max_memory": ROUTE["max_memory"],
+    "on_refuse": ROUTE["on_refuse"],
+    "provider": Setting(anything, None, "The default provider, a table.", '{ kind = "caputchin" }'),
+    "providers": Setting(anything, {}, "Further providers, tables by name.", '{ old = { kind = "recaptcha" } }'),
+    "route": Setting(anything, (), "The guarded routes, long form.", '[{ match = "POST /signup" }]'),
+    "in_process": Setting(anything, {}, "How the gate's own challenges behave.", '{ client_binding = "off" }'),
+    "limits": Setting(anything, {}, "What the gate spends at most.", "{ verifications = 1000 }"),
+}

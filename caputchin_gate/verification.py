@@ -1,0 +1,283 @@
+"""Verifying one token, whoever decides about it: the provider over the network, or the gate itself.
+
+Here live the retries, the breaker, the limit of verifications at once, the collapse of equal tokens in flight, and
+what a route demands of a verdict beyond a yes. How a provider is asked is `providers/`, how a solution is checked is
+`engines/`; both are pure.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TypeAlias, assert_never
+
+from caputchin_gate.clock import Clock
+from caputchin_gate.effects import Call, Claim, Claimed, ClaimResult, NoReply, Sleep, StoreDown
+from caputchin_gate.engines.native import NativeChallenges, Solved
+from caputchin_gate.messages import HttpReply
+from caputchin_gate.providers import Retry, Submission, Upstream
+from caputchin_gate.verdict import OUTAGES, Cause, Failed, Misconfigured, Passed, Reason, Unavailable, Verdict
+
+# How far another machine's clock may be from ours, in seconds (threats.md R33).
+LEEWAY = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class InProcess:
+    """A verifier that needs nobody: the gate checks its own challenges, one engine for each site."""
+
+    kind: str
+    token_field: str
+    sites: tuple[NativeChallenges, ...]
+
+
+Verifier: TypeAlias = Upstream | InProcess
+
+
+@dataclass(frozen=True, slots=True)
+class Demands:
+    """What a route asks of a verdict beyond a yes. Compared with what the provider reports, never with the request."""
+
+    hostnames: frozenset[str] = frozenset()
+    action: str | None = None
+    min_score: float | None = None
+    max_score: float | None = None
+    max_age: float | None = None
+
+
+class Entry(Enum):
+    """Whether a verification may begin."""
+
+    OPEN = "open"
+    TWICE = "twice"  # the same token is being verified right now
+    FULL = "full"
+
+
+class InFlight:
+    """The verifications that are under way in this process. Safe with threads: each act is one dict operation."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._keys: dict[bytes, object] = {}
+
+    def enter(self, key: bytes) -> Entry:
+        """Begin a verification; who got OPEN must `leave` again."""
+        if len(self._keys) >= self._limit:
+            return Entry.FULL
+        mine = object()
+        return Entry.OPEN if self._keys.setdefault(key, mine) is mine else Entry.TWICE
+
+    def leave(self, key: bytes) -> None:
+        self._keys.pop(key, None)
+
+
+class Breaker:
+    """Stops asking a provider that keeps failing: refuses faster, and never falls back to a weaker check (R5).
+
+    After `failures` outages in a row it stays open for `pause` seconds (longer where the provider said so), then lets
+    one question through; its answer closes the breaker or opens it again.
+    """
+
+    def __init__(self, failures: int = 5, pause: float = 5.0) -> None:
+        self._failures = failures
+        self._pause = pause
+        self._in_a_row = 0
+        self._open_until = -math.inf
+
+    def refuses_until(self, now: float) -> float | None:
+        """The end of the pause (monotonic seconds), None when the provider may be asked."""
+        if self._in_a_row < self._failures:
+            return None
+        if now < self._open_until:
+            return self._open_until
+        self._open_until = now + self._pause  # this question is the trial; others wait for its answer
+        return None
+
+    def learn(self, verdict: Verdict, now: float) -> None:
+        match verdict:
+            case Unavailable(cause=cause, retry_after=retry_after) if cause in OUTAGES:
+                self._in_a_row += 1
+                self._open_until = now + max(self._pause, min(retry_after or 0.0, 60.0))
+            case _:
+                self._in_a_row = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What all verifications of a gate share; nothing in it waits."""
+
+    clock: Clock
+    in_flight: InFlight
+    breakers: dict[int, Breaker] = field(default_factory=dict)
+
+    def breaker_of(self, provider: Upstream) -> Breaker:
+        return self.breakers.setdefault(id(provider), Breaker())
+
+
+def token_key(kind: str, token: str) -> bytes:
+    """The digest under which a token is claimed or kept from running twice; the token itself is never stored."""
+    return hashlib.blake2b(token.encode(), digest_size=20, person=kind.encode()[:16]).digest()
+
+
+async def verify(
+    verifiers: Sequence[Verifier],
+    token: str,
+    token_field: str | None,
+    visitor: str | None,
+    demands: Demands,
+    shared: Verification,
+) -> tuple[Verdict, str]:
+    """Ask the one of `verifiers` that the token's field and shape point to; the verdict, and who gave it.
+
+    token_field: where the token stood; None for a header, which names no provider.
+    visitor: the canonical address of the client, None when it is not known.
+    """
+    refusal: tuple[Verdict, str] = (Failed(Reason.TOKEN_MALFORMED), verifiers[0].kind)
+    for verifier in verifiers:
+        if token_field is not None and verifier.token_field != token_field:
+            continue
+        match verifier:
+            case InProcess():
+                verdict = await _check(verifier, token, visitor, demands, shared)
+            case Upstream():
+                verdict = await _ask(verifier, token, visitor, demands, shared)
+            case _:
+                assert_never(verifier)
+        match verdict:
+            case Failed(reason=Reason.TOKEN_MALFORMED):
+                refusal = verdict, verifier.kind  # not of this provider's shape; another may know it
+            case _:
+                return verdict, verifier.kind
+    return refusal
+
+
+async def _check(
+    verifier: InProcess, token: str, visitor: str | None, demands: Demands, shared: Verification
+) -> Verdict:
+    """Check a solution of our own challenge, then claim it: the work is judged before anything is stored (R10)."""
+    now = shared.clock.now()
+    verdict: Verdict = Failed(Reason.TOKEN_MALFORMED)
+    for site in verifier.sites:
+        match site.check(token, now=now, client=visitor, action=demands.action or ""):
+            case Solved() as solved if demands.max_age is not None and now - solved.issued_at > demands.max_age:
+                return Failed(Reason.TOKEN_EXPIRED)
+            case Solved() as solved:
+                return await _claim(verifier.kind, solved, now)
+            case Failed() as verdict if verdict.reason is not Reason.TOKEN_REJECTED:
+                return verdict
+            case Failed() as verdict:
+                pass  # perhaps a challenge of the next site
+    return verdict
+
+
+async def _claim(kind: str, solved: Solved, now: float) -> Verdict:
+    match await Claim(solved.claim_key, solved.until, now):
+        case ClaimResult.WON:
+            return Passed(kind, issued_at=solved.issued_at, details={"site_key": solved.site_key})
+        case ClaimResult.LOST:
+            return Failed(Reason.TOKEN_USED)
+        case ClaimResult.STORE_DOWN:
+            return Unavailable(Cause.STORE)
+
+
+async def _ask(provider: Upstream, token: str, visitor: str | None, demands: Demands, shared: Verification) -> Verdict:
+    match provider.precheck(token):
+        case Failed() as failed:
+            return failed
+        case str() as checked:
+            pass
+    key = token_key(provider.kind, checked)
+    match shared.in_flight.enter(key):
+        case Entry.FULL:
+            return Unavailable(Cause.OVERLOADED)
+        case Entry.TWICE:
+            return Failed(Reason.TOKEN_USED)
+        case Entry.OPEN:
+            pass
+    try:
+        if provider.single_use:
+            return meets(await _call(provider, checked, visitor, shared), demands, shared.clock.now())
+        return await _call_and_claim(provider, checked, visitor, demands, shared, key)
+    finally:
+        shared.in_flight.leave(key)
+
+
+async def _call_and_claim(
+    provider: Upstream, token: str, visitor: str | None, demands: Demands, shared: Verification, key: bytes
+) -> Verdict:
+    """Where the provider does not promise single use, the gate enforces it (threats.md D12)."""
+    match await Claimed(key, shared.clock.now()):
+        case StoreDown():
+            return Unavailable(Cause.STORE)
+        case True:
+            return Failed(Reason.TOKEN_USED)
+        case False:
+            pass
+    verdict = meets(await _call(provider, token, visitor, shared), demands, shared.clock.now())
+    match verdict:
+        case Passed():
+            now = shared.clock.now()
+            match await Claim(key, now + provider.remember, now):
+                case ClaimResult.WON:
+                    return verdict
+                case ClaimResult.LOST:
+                    return Failed(Reason.TOKEN_USED)
+                case ClaimResult.STORE_DOWN:
+                    return Unavailable(Cause.STORE)
+        case _:
+            return verdict
+
+
+async def _call(provider: Upstream, token: str, visitor: str | None, shared: Verification) -> Verdict:
+    """All attempts of one verification, within one deadline."""
+    clock, breaker = shared.clock, shared.breaker_of(provider)
+    started = clock.monotonic()
+    pause_ends = breaker.refuses_until(started)
+    if pause_ends is not None:
+        return Unavailable(Cause.BREAKER, retry_after=pause_ends - started)
+    deadline = started + provider.timeout
+    request = provider.request(Submission(token, remote_ip=visitor, attempt_id=clock.random_bytes(16).hex()))
+    verdict: Verdict = Unavailable(Cause.TIMEOUT)
+    for _ in range(provider.attempts):
+        match await Call(request, deadline - clock.monotonic()):
+            case NoReply(cause=cause):
+                answer: Verdict | Retry = Unavailable(cause)
+            case HttpReply() as reply:
+                answer = provider.read(reply)
+        if not isinstance(answer, Retry):
+            verdict = answer
+            break
+        verdict = answer.otherwise
+        if clock.monotonic() + answer.after >= deadline:
+            break
+        await Sleep(answer.after)
+    breaker.learn(verdict, clock.monotonic())
+    return verdict
+
+
+def meets(verdict: Verdict, demands: Demands, now: float) -> Verdict:
+    """A yes that does not meet the demands is a no (threats.md R9). What is demanded but not reported fails closed."""
+    match verdict:
+        case Passed() as passed:
+            pass
+        case _:
+            return verdict
+    if demands.hostnames and (passed.hostname or "").lower() not in demands.hostnames:
+        return Failed(Reason.TOKEN_ELSEWHERE, ("hostname-mismatch",))
+    if demands.action is not None and passed.action != demands.action:
+        return Failed(Reason.TOKEN_ELSEWHERE, ("action-mismatch",))
+    if passed.issued_at is not None and passed.issued_at > now + LEEWAY:
+        return Failed(Reason.TOKEN_REJECTED, ("issued-in-the-future",))
+    if demands.max_age is not None and (passed.issued_at is None or now - passed.issued_at > demands.max_age + LEEWAY):
+        return Failed(Reason.TOKEN_EXPIRED, ("too-old",))
+    if demands.min_score is None and demands.max_score is None:
+        return passed
+    if passed.score is None:
+        return Misconfigured(("score-missing",))
+    low, high = demands.min_score, demands.max_score
+    if (low is not None and passed.score < low) or (high is not None and passed.score > high):
+        return Failed(Reason.SCORE_TOO_LOW)
+    return passed

@@ -1,0 +1,173 @@
+"""The door of any WSGI application: translates the environ, the input stream and answers, and decides nothing.
+
+    application = GateMiddleware(application, gate=gate)
+
+The decision about a guarded request is in `environ["caputchin_gate"]`. Put it outermost: what runs before it, it
+can't guard. What the application returns is handed on as it is.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterable, Iterator
+from http.client import responses
+from typing import IO, Any, Final, TypeAlias, assert_never
+
+from werkzeug.wsgi import get_input_stream
+
+from caputchin_gate.effects import BodyEnd
+from caputchin_gate.errors import ConfigurationError, Problem
+from caputchin_gate.gate import Gate
+from caputchin_gate.kept_body import KeptBody
+from caputchin_gate.messages import RequestHead, Response
+from caputchin_gate.policy import Admit, Answer, PassOn
+
+Environ: TypeAlias = dict[str, Any]
+StartResponse: TypeAlias = Callable[..., Callable[[bytes], object]]
+Application: TypeAlias = Callable[[Environ, StartResponse], Iterable[bytes]]
+
+DECISION: Final = "caputchin_gate"
+OWN_HEADERS: Final = "HTTP_X_CAPUTCHIN_"
+PIECE: Final = 64 * 1024
+LINGER_BYTES: Final = 2 * 1024 * 1024
+
+
+class GateMiddleware:
+    """Wraps a WSGI application."""
+
+    def __init__(self, app: Application, *, gate: Gate) -> None:
+        if gate.guards_nothing:
+            raise ConfigurationError([Problem("protect", "nothing is protected", 'add protect=["POST /contact"]')])
+        self.app = app
+        self.gate = gate
+        self._untouched = gate.untouched
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        if self._untouched(environ.get("PATH_INFO", ""), raw_path_of(environ), environ.get("SCRIPT_NAME", "")):
+            return self.app(environ, start_response)
+        return self._guard(environ, start_response)
+
+    def _guard(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        head = head_of(environ)
+        body = IncomingBody(environ, KeptBody(self.gate.budget))
+        match self.gate.handle(head, body.read):
+            case PassOn():
+                return self.app(environ, start_response)
+            case Admit(decision=decision):
+                admit(environ, body)
+                environ[DECISION] = decision
+                return self.app(environ, start_response)
+            case Answer(response=response):
+                body.linger()
+                return answer(response, start_response)
+            case ruling:
+                assert_never(ruling)
+
+
+def raw_path_of(environ: Environ) -> str | None:
+    """The target as sent, without its query. Servers call it differently, some do not tell."""
+    target: str | None = environ.get("RAW_URI") or environ.get("REQUEST_URI")
+    if target is None:
+        return None
+    end = target.find("?")
+    return target if end < 0 else target[:end]
+
+
+def head_of(environ: Environ) -> RequestHead:
+    headers = {
+        name[5:].lower().replace("_", "-"): (value,)
+        for name, value in environ.items()
+        if name.startswith("HTTP_") and isinstance(value, str)
+    }
+    for name in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+        if environ.get(name):
+            headers[name.lower().replace("_", "-")] = (environ[name],)
+    return RequestHead(
+        method=environ["REQUEST_METHOD"],
+        path=environ.get("PATH_INFO", ""),
+        raw_path=raw_path_of(environ),
+        root_path=environ.get("SCRIPT_NAME", ""),
+        query=environ.get("QUERY_STRING", ""),
+        headers=headers,
+        peer=environ.get("REMOTE_ADDR") or None,
+    )
+
+
+class IncomingBody:
+    """The body of one request: read piece by piece until the decision, then given to the application from its start."""
+
+    def __init__(self, environ: Environ, kept: KeptBody) -> None:
+        self._environ = environ
+        self._kept = kept
+        self._stream: IO[bytes] | None = None
+        self._ended = False
+
+    def read(self, max_memory: int) -> bytes | BodyEnd:
+        """The next piece, kept for the application, or why none will come."""
+        if self._stream is None:
+            self._stream = get_input_stream(self._environ)
+        try:
+            piece = self._stream.read(PIECE)
+        except Exception:  # each server has its own exceptions for a body that breaks off
+            self._ended = True
+            return BodyEnd.CUT_SHORT
+        if not piece:
+            self._ended = True
+            return BodyEnd.COMPLETE
+        return piece if self._kept.keep(piece, max_memory) else BodyEnd.NO_ROOM
+
+    def replay(self) -> IO[bytes] | None:
+        """An input stream of what was read and what is still to come; None when nothing was read."""
+        if self._stream is None:
+            return None
+        return io.BufferedReader(_Replay(self._kept.pieces(), self._stream), PIECE)
+
+    def linger(self) -> None:
+        """After a refusal: read and drop a bounded rest, so that a server which reuses the connection is in step."""
+        dropped = 0
+        while self._stream is not None and not self._ended and dropped < LINGER_BYTES:
+            try:
+                piece = self._stream.read(PIECE)
+            except Exception:
+                return
+            dropped += len(piece)
+            self._ended = not piece
+        self._kept.close()
+
+
+class _Replay(io.RawIOBase):
+    def __init__(self, kept: Iterator[bytes], rest: IO[bytes]) -> None:
+        self._kept = kept
+        self._rest = rest
+        self._piece = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if not self._piece:
+            self._piece = memoryview(next(self._kept, b"") or self._rest.read(len(buffer)))
+        count = min(len(buffer), len(self._piece))
+        buffer[:count] = self._piece[:count]
+        self._piece = self._piece[count:]
+        return count
+
+
+def admit(environ: Environ, body: IncomingBody) -> None:
+    """Make the environ what the application gets: the whole body, and no header of the gate's prefix (R12)."""
+    for name in [name for name in environ if name.upper().replace("-", "_").startswith(OWN_HEADERS)]:
+        del environ[name]
+    stream = body.replay()
+    if stream is not None:
+        environ["wsgi.input"] = stream
+
+
+def answer(response: Response, start_response: StartResponse) -> list[bytes]:
+    headers = list(response.headers)
+    if "content-length" not in {name.lower() for name, _ in headers} and response.status not in (204, 304):
+        headers.append(("Content-Length", str(len(response.body))))
+    start_response(f"{response.status} {responses[response.status]}", headers)
+    return [response.body] if response.body else []
+
+
+__all__ = ["GateMiddleware"]
