@@ -1,0 +1,171 @@
+"""Whose request is it? The peer's address, or what a trusted proxy says about it (threats.md R25).
+
+A forwarding header counts only from configured networks, one kind of header for a deployment, and of its hops the
+rightmost that is not trusted itself. Whatever can't be read leaves the peer: a client that garbles the header is
+counted as its proxy, and never as somebody it chose.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Final, Literal, TypeAlias, assert_never
+
+from caputchin_gate.errors import ConfigurationError, Problem, nearest
+from caputchin_gate.messages import RequestHead
+
+Address: TypeAlias = IPv4Address | IPv6Address
+Network: TypeAlias = IPv4Network | IPv6Network
+ForwardingHeader: TypeAlias = Literal["x-forwarded-for", "forwarded", "x-real-ip"]
+
+UNIX: Final = "unix"  # in trusted_proxies: peers without an address, which came over a Unix socket
+_HEADERS: Final[tuple[ForwardingHeader, ...]] = ("x-forwarded-for", "forwarded", "x-real-ip")
+_MAPPED_BITS: Final = 96  # ::ffff:0:0/96 holds the IPv4-mapped addresses (RFC 4291 2.5.5.2)
+
+
+class TrustedProxies:
+    """The peers whose forwarding header is believed, and which header that is. Parsed once; nobody by default."""
+
+    __slots__ = ("_networks", "_unix", "header")
+
+    def __init__(self, entries: Iterable[str] = (), header: ForwardingHeader = "x-forwarded-for") -> None:
+        entries = tuple(entries)
+        networks: list[Network] = []
+        problems: list[Problem] = []
+        for entry in entries:
+            if entry == UNIX:
+                continue
+            try:
+                networks.append(_unmapped_network(ip_network(entry)))
+            except ValueError as wrong:
+                problems.append(Problem("trusted_proxies", str(wrong), 'write it like "10.0.0.0/8", or "unix"'))
+        if header not in _HEADERS:
+            problems.append(Problem("forwarded_header", f"{header!r} is not known", nearest(header, _HEADERS)))
+        if problems:
+            raise ConfigurationError(problems)
+        self.header = header
+        self._networks = tuple(networks)
+        self._unix = UNIX in entries
+
+    def trusts(self, address: Address | None) -> bool:
+        """Whether a hop is one of ours. None is a peer without an address."""
+        if address is None:
+            return self._unix
+        return any(address in network for network in self._networks)
+
+
+def client_of(head: RequestHead, trusted: TrustedProxies) -> str | None:
+    """The canonical address of the client, None where nobody can tell (a Unix socket, a peer that is no address)."""
+    peer = _parse(head.peer) if head.peer else None
+    behind_socket = not head.peer
+    if (peer is not None or behind_socket) and trusted.trusts(peer):
+        values = head.headers.get(trusted.header)
+        forwarded = _forwarded_client(values, trusted) if values else None
+        if forwarded is not None:
+            return str(forwarded)
+    return str(peer) if peer is not None else None
+
+
+def network_of(address: str, ipv6_prefix: int = 64) -> str | None:
+    """What stands for a client where it is counted or bound: its IPv4 address, or the network of its IPv6 address.
+
+    None for text that is no address.
+    """
+    match _parse(address):
+        case None:
+            return None
+        case IPv4Address() as single:
+            return str(single)
+        case IPv6Address() as member:
+            return str(IPv6Network((member, ipv6_prefix), strict=False))
+
+
+# Hops
+
+
+def _forwarded_client(values: Sequence[str], trusted: TrustedProxies) -> Address | None:
+    """The rightmost hop that is not trusted, the leftmost of all if each is; None when a hop can't be read."""
+    hops: Iterable[str | None]
+    match trusted.header:
+        case "x-forwarded-for":
+            hops = reversed(",".join(values).split(","))
+        case "forwarded":
+            hops = (hop for value in reversed(values) for hop in reversed(_forwarded_hops(value)))
+        case "x-real-ip":
+            hops = values if len(values) == 1 else (None,)
+        case _:
+            assert_never(trusted.header)
+    address = None
+    for hop in hops:
+        address = _parse_hop(hop.strip(" \t")) if hop is not None else None
+        if address is None or not trusted.trusts(address):
+            return address
+    return address
+
+
+_TOKEN: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_BARE: Final = r"[][:!#$%&'*+.^_`|~0-9A-Za-z-]+"  # many proxies leave the quotes of a port or an IPv6 address away
+_QUOTED: Final = r'"(?:[^"\\]|\\.)*"'
+# One forwarded-pair and what follows it (RFC 7239 4).
+_PAIR: Final = re.compile(rf"[ \t]*({_TOKEN})=({_BARE}|{_QUOTED})[ \t]*(;|,|\Z)", re.DOTALL)
+
+
+def _forwarded_hops(value: str) -> list[str | None]:
+    """The `for` of each element of one Forwarded header; None for an element without exactly one.
+
+    One header is read as a whole and from the left: a quote that a client left open swallows the hop that the proxy
+    appended, so nothing of such a header is believed.
+    """
+    hops: list[str | None] = []
+    named: list[str] = []
+    position, separator = 0, ","
+    while separator:
+        pair = _PAIR.match(value, position)
+        if pair is None:
+            return [None]
+        name, text, separator = pair.groups()
+        if name.lower() == "for":
+            named.append(re.sub(r"\\(.)", r"\1", text[1:-1], flags=re.DOTALL) if text[0] == '"' else text)
+        if separator != ";":
+            hops.append(named[0] if len(named) == 1 else None)
+            named = []
+        position = pair.end()
+    return hops
+
+
+# Addresses
+
+_WITH_PORT: Final = re.compile(r"(?:\[([^\]]*)\]|([0-9.]+))(?::(?:[0-9]{1,5}|_[A-Za-z0-9._-]+))?")
+
+
+def _parse_hop(text: str) -> Address | None:
+    """An address as proxies write it: bare, or in brackets, or with a port (RFC 7239 6)."""
+    match = _WITH_PORT.fullmatch(text)
+    if match is None:
+        return _parse(text)
+    bracketed, bare = match.groups()
+    if bracketed is None:
+        return _parse(bare)
+    return _parse(bracketed) if ":" in bracketed else None
+
+
+def _parse(text: str) -> Address | None:
+    """An address without its zone, IPv4-mapped ones as IPv4; None for anything else."""
+    if ":" in text:
+        text = text.partition("%")[0]
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return address if mapped is None else mapped
+
+
+def _unmapped_network(network: Network) -> Network:
+    """A network of IPv4-mapped addresses as the IPv4 network that its members are compared as."""
+    if isinstance(network, IPv6Network) and network.prefixlen >= _MAPPED_BITS:
+        mapped = network.network_address.ipv4_mapped
+        if mapped is not None:
+            return IPv4Network((mapped, network.prefixlen - _MAPPED_BITS))
+    return network
