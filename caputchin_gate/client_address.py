@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final, Literal, TypeAlias, assert_never
 
@@ -78,7 +79,8 @@ def network_of(address: str, ipv6_prefix: int = 64) -> str | None:
         case IPv4Address() as single:
             return str(single)
         case IPv6Address() as member:
-            return str(IPv6Network((member, ipv6_prefix), strict=False))
+            host_bits = 128 - ipv6_prefix
+            return f"{IPv6Address(int(member) >> host_bits << host_bits)}/{ipv6_prefix}"
 
 
 # Hops
@@ -150,8 +152,16 @@ def _parse_hop(text: str) -> Address | None:
     return _parse(bracketed) if ":" in bracketed else None
 
 
+_LONGEST: Final = 64  # an IPv6 address with a zone; what is longer would only fill the memory of `_parsed`
+
+
 def _parse(text: str) -> Address | None:
     """An address without its zone, IPv4-mapped ones as IPv4; None for anything else."""
+    return _parsed(text) if len(text) <= _LONGEST else None
+
+
+@lru_cache(maxsize=1024)  # the same proxies and visitors come again, and `ipaddress` takes microseconds
+def _parsed(text: str) -> Address | None:
     if ":" in text:
         text = text.partition("%")[0]
     try:
