@@ -55,7 +55,7 @@ class Upstream(ABC):
 
     secret:          what proves to the provider who asks
     endpoint:        a name of `endpoints`, or a URL; empty for the kind's own
-    timeout:         seconds for one whole attempt
+    timeout:         seconds for one verification, its retries included
     token_field:     the form field that holds the token
     allow_http:      let secret and token travel unencrypted to a host that is not this machine
     allow_test_keys: accept the provider's public dummy keys, which let everybody in
