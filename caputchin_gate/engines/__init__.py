@@ -1,0 +1,55 @@
+"""What all in-process protocols share: the answer to a right solution, and keys with one purpose each.
+
+One file a protocol stands beside this one. All of them are pure: they issue and check, and remember nothing; claiming
+the token is the policy's (`verification.py`).
+"""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Final, Literal, TypeAlias
+
+LEEWAY: Final = 30  # seconds that two of our machines' clocks may differ (threats.md R33)
+
+Binding: TypeAlias = Literal["off", "if-known", "require"]
+"""Whether a challenge may be asked for by one client network and redeemed by another (captchaapi.md 6)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Solved:
+    """The solution is right. It admits nothing yet: `claim_key` has to be won first, and is kept until `until`."""
+
+    claim_key: bytes
+    until: float
+    issued_at: float
+    site_key: str
+
+
+def purpose_key(signing_key: bytes, purpose: str) -> bytes:
+    """A key for one purpose, so that what was made for one protocol means nothing to another (threats.md R10)."""
+    return hmac.digest(signing_key, b"caputchin-gate " + purpose.encode(), "sha256")
+
+
+class KeyedHash:
+    """HMAC-SHA256 (RFC 2104) of messages that all begin the same, with that part and the key hashed in advance.
+
+    A third of what `hmac.digest` takes, and a check makes two of them.
+    """
+
+    __slots__ = ("_inner", "_outer")
+
+    def __init__(self, key: bytes, beginning: bytes = b"") -> None:
+        block = key.ljust(64, b"\0")
+        if len(block) > 64:
+            raise ValueError("the key is longer than a block")
+        self._inner = sha256(bytes(byte ^ 0x36 for byte in block) + beginning)
+        self._outer = sha256(bytes(byte ^ 0x5C for byte in block))
+
+    def digest(self, message: bytes) -> bytes:
+        inner = self._inner.copy()
+        inner.update(message)
+        outer = self._outer.copy()
+        outer.update(inner.digest())
+        return outer.digest()
