@@ -15,6 +15,8 @@ LEVELS = (
     ("__init__", "errors", "secret", "clock", "messages", "verdict", "effects"),
     (
         "durations",
+        "target_views",
+        "path_patterns",
         "routes",
         "tokens",
         "client_address",

@@ -1,0 +1,187 @@
+"""Views: every reading of a request target that a server, a router or a hop in front might take (threats.md R1).
+
+A view is added, never substituted (R2): the target as sent and the path as the server decoded it stay among the
+views whatever else is read out of them. The views are closed under `_steps`, each of which was seen in a real
+server or framework, or in a proxy that people put behind the gate. The search is bounded: `views_of` answers None
+for a target that has too many readings, and its caller must take that for a match.
+
+Nothing here knows rules, methods or headers: see `routes.py`.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain
+from typing import Final
+from urllib.parse import unquote_to_bytes
+
+MOST_VIEWS: Final = 128
+_MOST_CHARACTERS: Final = 32_768  # of all views together: what a hostile target can cost
+_MOST_MOUNTS: Final = 4
+
+# Targets of one reading: no step changes them, but for a slash at their end. A property test holds this to `_steps`.
+_WORD: Final = r"[A-Za-z0-9_~@!$&'()*+,:=-]+"
+PLAIN: Final = re.compile(rf"(?:/\.?{_WORD}(?:\.{_WORD})*)*/?")
+
+_SLASHES: Final = re.compile(r"//+")
+_GLUED_DOTS: Final = re.compile(r"([^/.])\.\.(?=/|\Z)")
+_PARAMETERS: Final = re.compile(r";[^/]*")
+_ORIGIN: Final = re.compile(r"[^/?#:]*:(?://[^/?#\\]*)?")  # any scheme, known or not, and its authority
+_DELETED: Final = str.maketrans("", "", "\t\r\n")
+_BLANK_RANGES: Final = (
+    *((0, 0x20), (0x7F, 0xA0), (0x1680, 0x1680), (0x2000, 0x200F)),
+    *((0x2028, 0x202F), (0x205F, 0x206F), (0x3000, 0x3000), (0xFEFF, 0xFEFF)),
+)
+_BLANK: Final = "".join(  # blanks, controls, separators and invisible characters
+    chr(code) for first, last in _BLANK_RANGES for code in range(first, last + 1)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Views:
+    """usual: what a rule is compared with.
+    doubled: views that have the mount prefix already, with the prefix before them once more. It is right only for an
+        application that has a path named like its own mount, so these count only where no usual view matches.
+    plain: the target was sent in the one spelling that has a single reading, mounts aside.
+    """
+
+    usual: tuple[str, ...]
+    doubled: tuple[str, ...] = ()
+    plain: bool = False
+
+
+def views_of(path: str, raw_path: bytes | str | None, root_path: str) -> Views | None:
+    """All views of a target, or None when there are too many of them."""
+    sent = raw_path.decode("latin-1") if isinstance(raw_path, bytes) else raw_path
+    if not root_path and (sent is None or sent == path) and path and PLAIN.fullmatch(path):
+        return Views((path,), plain=True)
+    seeds = {path or "/", sent or path or "/"}
+    mounts = _mounts(root_path) if root_path else ()
+    if mounts is None:
+        return None
+    seeds.update([rest for seed in seeds for rest in _below(seed, mounts)])
+    plain = all(map(PLAIN.fullmatch, seeds))
+    found = seeds if plain else _closure(seeds, mounts)
+    if found is None:
+        return None
+    if not mounts:
+        return Views(tuple(found), plain=plain)
+    usual, doubled = dict.fromkeys(found), dict[str, None]()
+    for view in found:
+        if view.startswith("/"):
+            for mount in mounts:
+                mounted = view == mount or view.startswith(mount + "/")
+                (doubled if mounted else usual)[mount + view] = None
+    return Views(tuple(usual), tuple(doubled), plain)
+
+
+def fold(view: str) -> str:
+    """The form in which letters that look or fold alike are equal."""
+    if view.isascii():
+        return view.lower()
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", view).casefold())
+
+
+def decode(view: str) -> str:
+    """Percent-decoded once, as UTF-8. What is no UTF-8 is replaced: no spelling may raise (bypasses.md 1, row 9)."""
+    return unquote_to_bytes(view.encode("utf-8", "surrogatepass")).decode("utf-8", "replace")
+
+
+def _mounts(root_path: str) -> tuple[str, ...] | None:
+    """The spellings of the mount prefix, without a slash at the end."""
+    if PLAIN.fullmatch(root_path):
+        spelled: Iterable[str] | None = (root_path,)
+    else:
+        spelled = _closure({root_path}, ())
+    if spelled is None:
+        return None
+    mounts = tuple({view.rstrip("/") for view in spelled if view.startswith("/")} - {""})
+    return mounts if len(mounts) <= _MOST_MOUNTS else None
+
+
+def _below(view: str, mounts: tuple[str, ...]) -> Iterator[str]:
+    """The view without its mount prefix; servers glue the prefix before anything: `/applogin`, `/apphttp://h/login`."""
+    for mount in mounts:
+        if view.startswith(mount):
+            yield view[len(mount) :] or "/"
+
+
+def _closure(seeds: Iterable[str], mounts: tuple[str, ...]) -> set[str] | None:
+    """Everything the steps reach from the seeds, or None when that is too much."""
+    found = set(seeds)
+    waiting = list(found)
+    characters = 0
+    for view in waiting:  # it grows while we walk it
+        for reading in chain(_steps(view), _below(view, mounts)):
+            if reading not in found:
+                found.add(reading)
+                waiting.append(reading)
+                characters += len(reading)
+                if len(found) > MOST_VIEWS or characters > _MOST_CHARACTERS:
+                    return None
+    return found
+
+
+def _steps(view: str) -> Iterator[str]:
+    """Each reading that is one step away from this one."""
+    if "%" in view:
+        yield decode(view)
+    for mark in "?#\0":
+        if mark in view:
+            yield view[: view.index(mark)]
+    if not view.startswith("/"):
+        yield "/" + view
+        yield view.lstrip(_BLANK)
+        if origin := _ORIGIN.match(view):
+            yield view[origin.end() :]
+    if "//" in view:
+        yield "/" + view.lstrip("/")
+        yield _SLASHES.sub("/", view)
+        if view.startswith("//"):  # read as `//host/path`
+            yield "/" + view[2:].partition("/")[2]
+    if "\\" in view:
+        yield view.replace("\\", "/")
+    if ".." in view:
+        yield _GLUED_DOTS.sub(r"\1/..", view)
+    if "/." in view:
+        yield _without_dot_segments(view)
+    if ";" in view:
+        yield _PARAMETERS.sub("", view)
+        before, slash, last = view.rpartition("/")
+        yield before + slash + last.partition(";")[0]
+    if "\t" in view or "\r" in view or "\n" in view:
+        yield view.translate(_DELETED)
+    yield view.rstrip(_BLANK + ".")
+    yield view.rstrip(_BLANK + "./")
+    if not view.isascii():
+        yield unicodedata.normalize("NFKC", view)
+        yield from _as_utf_8(view)
+
+
+def _as_utf_8(view: str) -> Iterator[str]:
+    """WSGI hands over UTF-8 bytes as Latin-1 characters."""
+    try:
+        yield view.encode("latin-1").decode("utf-8", "replace")
+    except UnicodeEncodeError:
+        return
+
+
+def _without_dot_segments(view: str) -> str:
+    """RFC 3986 5.2.4."""
+    segments = view.split("/")
+    kept: list[str] = []
+    for segment in segments:
+        match segment:
+            case ".":
+                pass
+            case "..":
+                if len(kept) > 1:  # the first is the empty one before the leading slash
+                    kept.pop()
+            case _:
+                kept.append(segment)
+    if segments[-1] in (".", ".."):
+        kept.append("")
+    return "/".join(kept)
