@@ -1,0 +1,156 @@
+"""The command `caputchin-gate`: reads what was typed, runs one command, ends with its exit code.
+
+    0  done
+    1  a finding: a problem in gate.toml, a token that did not pass
+    2  wrong use
+
+Every error is one line on stderr, never a traceback. A command is one function; `_parser` names them all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any, Final, NoReturn
+
+from caputchin_gate import ConfigurationError, Passed, Verdict, __version__, load_gate
+
+DONE: Final = 0
+FINDING: Final = 1
+WRONG_USE: Final = 2
+
+
+class WrongUse(Exception):
+    """What was typed can't be done: the text says why, and what to do."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line and return its exit code."""
+    logging.getLogger("caputchin_gate").addHandler(logging.NullHandler())  # the commands say themselves what is wrong
+    typed = _parser().parse_args(arguments)
+    try:
+        code: int = typed.command(typed)
+        sys.stdout.flush()
+    except WrongUse as wrong:
+        complain(str(wrong))
+        return WRONG_USE
+    except KeyboardInterrupt:
+        return DONE
+    except BrokenPipeError:  # the reader went away, as in `... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    return code
+
+
+def complain(sentence: str) -> None:
+    """One line on stderr, whatever the sentence holds."""
+    print("caputchin-gate:", *sentence.split(), file=sys.stderr)
+
+
+# The commands
+
+
+def demo(typed: argparse.Namespace) -> int:
+    try:
+        from caputchin_gate.demo import server
+    except ModuleNotFoundError as missing:
+        if (missing.name or "").partition(".")[0] not in ("starlette", "uvicorn"):
+            raise
+        raise WrongUse(f"the demo needs {missing.name}: pip install 'caputchin-gate[demo]'") from None
+    try:
+        listener = server.listen(typed.host, typed.port)
+    except (OSError, UnicodeError) as failure:
+        why = getattr(failure, "strerror", None) or "not a host name"
+        raise WrongUse(f"can't listen on {typed.host} port {typed.port}: {why} (see --host and --port)") from None
+    server.serve(listener, open_browser=typed.open)
+    return DONE
+
+
+def check(typed: argparse.Namespace) -> int:
+    try:
+        gate = load_gate(typed.file)
+    except ConfigurationError as failure:
+        _list_problems(failure, typed.file)
+        return FINDING
+    for warning in gate.warnings:
+        complain(f"{typed.file}: warning: {warning}")
+    gate.close()
+    print(f"{typed.file}: no problems")
+    return DONE
+
+
+def verify(typed: argparse.Namespace) -> int:
+    match typed.token:
+        case [token] | ["--", token]:
+            pass
+        case _:
+            raise WrongUse("verify takes a file and one token")
+    try:
+        gate = load_gate(typed.file)
+    except ConfigurationError as failure:
+        _list_problems(failure, typed.file)
+        return WRONG_USE
+    try:
+        verdict = gate.verify(sys.stdin.readline() if token == "-" else token)
+    finally:
+        gate.close()
+    print(json.dumps(_as_json(verdict), default=str))
+    return DONE if isinstance(verdict, Passed) else FINDING
+
+
+def _list_problems(failure: ConfigurationError, file: str) -> None:
+    for problem in failure.problems:
+        complain(str(problem) if problem.setting.startswith(os.path.basename(file)) else f"{file}: {problem}")
+
+
+def _as_json(verdict: Verdict) -> dict[str, Any]:
+    members = {field.name: getattr(verdict, field.name) for field in fields(verdict)}
+    known = {name: value for name, value in members.items() if value not in (None, (), {})}
+    return {"verdict": type(verdict).__name__.lower(), **known}
+
+
+# What can be typed
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """Says what is wrong in one line, without the usage before it."""
+
+    def error(self, message: str) -> NoReturn:
+        complain(f"{message} (see {self.prog} --help)")
+        sys.exit(WRONG_USE)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = OneLineParser(
+        prog="caputchin-gate", description="Guards the POST routes of web applications with a captcha."
+    )
+    parser.add_argument("--version", action="version", version=f"caputchin-gate {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    command = commands.add_parser("demo", help="serve a small site with a guarded form, and open it in a browser")
+    command.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
+    command.add_argument("--port", type=_port, default=8000, help="0 picks a free one (default: %(default)s)")
+    command.add_argument("--open", action="store_true", help="open the page in a browser")
+    command.set_defaults(command=demo)
+
+    command = commands.add_parser("check", help="name every problem of a gate.toml; exit 1 if there is any")
+    command.add_argument("file", metavar="gate.toml")
+    command.set_defaults(command=check)
+
+    command = commands.add_parser("verify", help="ask the configured provider about one token; exit 1 unless it passed")
+    command.add_argument("file", metavar="gate.toml")
+    # A token may begin with a hyphen, so everything after the file is taken as it is.
+    command.add_argument("token", metavar="TOKEN", nargs=argparse.REMAINDER, help='"-" reads it from stdin')
+    command.set_defaults(command=verify)
+    return parser
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) < 6 and int(text) < 65536):
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a port: a number from 0 to 65535")
+    return int(text)
