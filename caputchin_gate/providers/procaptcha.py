@@ -15,7 +15,7 @@ from caputchin_gate.errors import Problem
 from caputchin_gate.messages import HttpReply, HttpRequest
 from caputchin_gate.providers import BLANKS, Retry, Submission, Upstream
 from caputchin_gate.providers._asking import address_text, email_domain, json_request
-from caputchin_gate.providers._reading import Answer, json_object, no_verdict, number, refused, words
+from caputchin_gate.providers._reading import Answer, json_object, no_verdict, number, refused, text, words
 from caputchin_gate.verdict import Cause, Failed, Misconfigured, Passed, Reason, Unavailable, Verdict
 
 RETRY_AFTER: Final = 0.25
@@ -91,7 +91,7 @@ class Procaptcha(Upstream):
         match token:
             case str() if token.strip(BLANKS).startswith("{") and len(token) <= self.max_token + WRAPPING:
                 wrapping = json_object(token.encode("utf-8", "replace")) or {}
-                return wrapping.get("token") or token
+                return text(wrapping.get("token")) or token
             case _:
                 return token
 
