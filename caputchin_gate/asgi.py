@@ -227,10 +227,8 @@ async def answer(response: Response, scope: Scope, body: IncomingBody, send: Sen
 
 def expects_body(scope: Scope) -> bool:
     """Whether the client announced a body."""
-    return any(
-        name == b"transfer-encoding" or (name == b"content-length" and value != b"0")
-        for name, value in scope["headers"]
-    )
+    headers: list[tuple[bytes, bytes]] = scope["headers"]
+    return any(name == b"transfer-encoding" or (name == b"content-length" and value != b"0") for name, value in headers)
 
 
 __all__ = ["GateMiddleware"]

@@ -13,7 +13,6 @@ from typing import Any, Final
 from caputchin_gate.client_address import TrustedProxies
 from caputchin_gate.clock import Clock
 from caputchin_gate.config import Configuration, InProcessProvider
-from caputchin_gate.difficulty import Curve
 from caputchin_gate.endpoints import Endpoints, Site
 from caputchin_gate.engines.native import NativeChallenges
 from caputchin_gate.errors import ConfigurationError, Problem
@@ -48,7 +47,7 @@ def own_endpoints(configuration: Configuration, store: Store, clock: Clock, trus
         for site in configuration.sites or (_DEFAULT_SITE,)
     }
     counting_key = hmac.digest(keys[0], b"caputchin_gate counting clients", "sha256")
-    return Endpoints(own["mount"], sites, Curve(own["challenges_per_minute"]), clock, trusted, counting_key)
+    return Endpoints(own["mount"], sites, clock, trusted, counting_key)
 
 
 def _signing_keys(configured: Sequence[Secret], store: Store) -> tuple[bytes, ...]:
@@ -79,7 +78,7 @@ def route_table(
 ) -> RouteTable[Terms | OwnPath]:
     rules: list[Rule[Terms | OwnPath]] = []
     if endpoints is not None:
-        rules.append(Rule(f"* {endpoints.mount}/{{rest:path}}", OwnPath(endpoints)))
+        rules.append(Rule(f"* {endpoints.mount}/{{rest:path}}", OwnPath(endpoints), own=True))
     for route in configuration.routes:
         rules.append(Rule(route["match"], _terms(route, configuration, verifiers), route["method_override"]))
     return RouteTable(rules, configuration.top["exempt"])
@@ -117,7 +116,7 @@ def _terms(route: Mapping[str, Any], configuration: Configuration, verifiers: Ma
 
 def warnings_of(configuration: Configuration) -> list[str]:
     """What is right but risky."""
-    warnings = []
+    warnings: list[str] = []
     for name, provider in configuration.providers.items():
         if isinstance(provider, Upstream):
             warnings += (f"provider {name}: {warning}" for warning in provider.warnings())

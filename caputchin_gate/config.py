@@ -89,8 +89,10 @@ def read(typed: Table) -> Configuration:
     for index, site in enumerate(sites):
         if site["site_key"] is None:
             problems.append(Problem(f"in_process.sites[{index}].site_key", "is missing"))
+        elif site["site_key"] in {earlier["site_key"] for earlier in sites[:index]}:
+            problems.append(Problem(f"in_process.sites[{index}].site_key", "stands there twice"))
     named, default = _read_providers(top, problems)
-    routes = tuple(_read_routes(top, named, problems))
+    routes = tuple(_read_routes(top, named, default, problems))
     if problems:
         raise ConfigurationError(problems)
     return Configuration(top, routes, named, default, in_process, sites, limits)
@@ -206,11 +208,16 @@ def _read_in_process(
         )
         return None
     token_field = _read_value(
-        text, table.pop("token_field", upstream.default_field), f"{where}.token_field", "", problems
+        text, table.pop("token_field", _default_field(upstream)), f"{where}.token_field", "", problems
     )
     for key in table:
         problems.append(Problem(f"{where}.{key}", "has no meaning with in-process verification", "remove it"))
     return InProcessProvider(kind, token_field)
+
+
+def _default_field(upstream: type[Upstream]) -> str:
+    (default,) = (field.default for field in dataclasses.fields(upstream) if field.name == "token_field")
+    return str(default)
 
 
 def _read_upstream(
@@ -265,7 +272,9 @@ def _plain(kind_of_value: object) -> Any:
 # Routes
 
 
-def _read_routes(top: Table, named: Mapping[str, Provider], problems: list[Problem]) -> Iterable[dict[str, Any]]:
+def _read_routes(
+    top: Table, named: Mapping[str, Provider], default: str, problems: list[Problem]
+) -> Iterable[dict[str, Any]]:
     """Both forms of routes, in the order typed: the short ones first."""
     short = top["protect"]
     if isinstance(short, str | Route):
@@ -274,21 +283,28 @@ def _read_routes(top: Table, named: Mapping[str, Provider], problems: list[Probl
         where = f"protect[{index}]"
         match item:
             case str():
-                yield _read_route({"match": item}, where, named, problems)
+                yield _read_route({"match": item}, where, named, default, problems)
             case Route():
-                yield _read_route(item.as_table(), where, named, problems)
+                yield _read_route(item.as_table(), where, named, default, problems)
             case _:
                 problems.append(Problem(where, "is neither a text nor a Route"))
     for index, item in enumerate(_list(top["route"], "route", problems)):
         where = f"route[{index}]"
-        yield _read_route(_table(item, where, problems), where, named, problems)
+        yield _read_route(_table(item, where, problems), where, named, default, problems)
 
 
-def _read_route(typed: Table, where: str, named: Mapping[str, Provider], problems: list[Problem]) -> dict[str, Any]:
+def _read_route(
+    typed: Table, where: str, named: Mapping[str, Provider], default: str, problems: list[Problem]
+) -> dict[str, Any]:
     route = _read_table(typed, ROUTE, f"{where}.", problems)
     if route["match"] is None:
         problems.append(Problem(f"{where}.match", "is missing", 'write it like "POST /contact"'))
     for name in route["provider"] or ():
         if name not in named and named:
             problems.append(Problem(f"{where}.provider", f"no provider is named {name!r}", nearest(name, named)))
+    accepted = [named[name] for name in route["provider"] or (default,) if name in named]
+    if any(isinstance(provider, InProcessProvider) for provider in accepted):
+        for key in ("hostnames", "min_score", "max_score"):
+            if route[key]:
+                problems.append(Problem(f"{where}.{key}", "is not reported by in-process verification", "remove it"))
     return route

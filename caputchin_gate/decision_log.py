@@ -21,6 +21,7 @@ def log_decision(decision: Decision, head: RequestHead, elapsed: float) -> None:
     verdict = decision.verdict
     codes = verdict.codes if isinstance(verdict, Failed | Misconfigured | Unavailable) else ()
     method = head.method if re.fullmatch(r"[A-Za-z]{1,16}", head.method) else "?"
+    all_codes = (*codes, *decision.details)
     event = {
         "event": "decision",
         "reason": str(decision.reason),
@@ -31,7 +32,7 @@ def log_decision(decision: Decision, head: RequestHead, elapsed: float) -> None:
         "status": decision.status,
         "elapsed": round(elapsed, 6),
         "token_digest": decision.token_digest,
-        "codes": (*codes, *decision.details),
+        "codes": all_codes,
     }
     logger.log(
         level,
@@ -43,7 +44,7 @@ def log_decision(decision: Decision, head: RequestHead, elapsed: float) -> None:
         decision.status,
         elapsed * 1000,
         decision.token_digest,
-        ",".join(_printable(code) for code in event["codes"]),
+        ",".join(_printable(code) for code in all_codes),
         extra=event,
     )
 

@@ -22,9 +22,8 @@ from urllib.parse import urlsplit
 
 from caputchin_gate.client_address import TrustedProxies, client_of, network_of
 from caputchin_gate.clock import Clock
-from caputchin_gate.difficulty import Curve
 from caputchin_gate.effects import BodyEnd, Claim, ClaimResult, Count, Counted, ReadBody, StoreDown
-from caputchin_gate.engines.native import NativeChallenges, Solved
+from caputchin_gate.engines.native import NONCE_BYTES, NativeChallenges, Solved
 from caputchin_gate.messages import Headers, RequestHead, Response
 from caputchin_gate.secret import Secret
 from caputchin_gate.verdict import Failed
@@ -59,11 +58,9 @@ class Endpoints:
 
     mount: str
     sites: Mapping[str, Site]
-    curve: Curve
     clock: Clock
     trusted_proxies: TrustedProxies
     counting_key: bytes
-    ipv6_prefix: int = 64
 
 
 async def respond(head: RequestHead, own: Endpoints) -> Response:
@@ -130,16 +127,16 @@ async def _challenge(head: RequestHead, own: Endpoints) -> Response:
     if not isinstance(action, str) or len(action) > 256:
         return _refused(400, "invalid_action", cors=cors)
     client = client_of(head, own.trusted_proxies)
-    network = network_of(client, own.ipv6_prefix) if client is not None else None
+    network = network_of(client) if client is not None else None
     now = own.clock.now()
     match await Count(_count_key(own, site, network), COUNT_WINDOW, now):
         case StoreDown():
             return _refused(503, "unavailable", cors=cors, retry_after=5)
-        case Counted(count=count, ends_at=ends_at) if count >= own.curve.cap:
+        case Counted(count=count, ends_at=ends_at) if count >= site.challenges.curve.cap:
             return _refused(429, "rate_limited", cors=cors, retry_after=max(1, math.ceil(ends_at - now)))
         case Counted(count=count):
             challenge = site.challenges.issue(
-                now=now, nonce=own.clock.random_bytes(4), step=count, client=network, action=action
+                now=now, nonce=own.clock.random_bytes(NONCE_BYTES), step=count, client=network, action=action
             )
     issued = {"token": challenge.token, "target": challenge.target, "expires_at": challenge.expires_at}
     return _answer(200, issued, cors)
@@ -210,7 +207,7 @@ async def _verify(head: RequestHead, own: Endpoints) -> Response:
         return _verified("invalid_token")
     now = own.clock.now()
     visitor = (request or {}).get("remoteip")
-    client = network_of(visitor, own.ipv6_prefix) if isinstance(visitor, str) else None
+    client = network_of(visitor) if isinstance(visitor, str) else None
     action = (request or {}).get("action", "")
     match site.challenges.check(
         response.strip(), now=now, client=client, action=action if isinstance(action, str) else ""

@@ -22,6 +22,7 @@ from caputchin_gate.messages import RequestHead
 from caputchin_gate.policy import Ruling, Settings, handle, opens_websocket, rule_on
 from caputchin_gate.providers import Upstream
 from caputchin_gate.secret import Secret
+from caputchin_gate.settings import TOP
 from caputchin_gate.stores import Store, open_store
 from caputchin_gate.verdict import Decision, Failed, Reason, Verdict
 from caputchin_gate.verification import Demands, InFlight, Verification, verify
@@ -123,7 +124,7 @@ class Gate:
         return await arun(self._by_hand(token, remote_ip), self._world)
 
     async def _by_hand(self, token: str, remote_ip: str | None) -> Verdict:
-        if not isinstance(token, str) or not token.strip():
+        if not token.strip():
             return Failed(Reason.TOKEN_MISSING)
         verdict, _ = await verify(
             (self._default,), token.strip(), None, remote_ip, Demands(), self._settings.verification
@@ -200,8 +201,8 @@ def load_gate(path: str | Path) -> Gate:
 
 def _as_tables(provider: str | Upstream | Mapping[str, Any] | None, options: Mapping[str, Any]) -> dict[str, Any]:
     """Keyword arguments as the tables of gate.toml: what is no key of the top belongs to the provider."""
-    typed = {key: value for key, value in options.items() if key in config.TOP}
-    own = {key: value for key, value in options.items() if key not in config.TOP}
+    typed = {key: value for key, value in options.items() if key in TOP}
+    own = {key: value for key, value in options.items() if key not in TOP}
     if provider is None:
         return {**typed, **own}
     match provider:

@@ -109,9 +109,9 @@ async def handle(head: RequestHead, settings: Settings) -> Ruling:
             return Admit(Decision(Reason.EXEMPT, route=pattern))
         case Ambiguous():  # two readings of one target meet rules that ask for different things (threats.md R16)
             return rule_on(Decision(Reason.TARGET_AMBIGUOUS), head, "respond", settings)
-        case Rule(terms=OwnPath(endpoints=own)):
-            return Answer(await respond(head, own))
-        case Rule(match=pattern, terms=Terms() as terms):
+        case Rule(match=pattern, terms=terms):
+            if isinstance(terms, OwnPath):
+                return Answer(await respond(head, terms.endpoints))
             decision = replace(await decide(head, terms, settings), route=pattern)
             return rule_on(decision, head, terms.on_refuse, settings)
 

@@ -6,7 +6,6 @@ raises `Wrong` for a value it can't use; the value itself never appears in a mes
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -15,7 +14,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from caputchin_gate import durations
-from caputchin_gate.errors import nearest
+from caputchin_gate.client_address import TrustedProxies
+from caputchin_gate.difficulty import GREATEST_CAP
+from caputchin_gate.errors import ConfigurationError, nearest
 from caputchin_gate.secret import Secret
 from caputchin_gate.tokens import Source
 
@@ -147,12 +148,11 @@ def secrets(value: object) -> tuple[Secret, ...]:
 def networks(value: object) -> tuple[str, ...]:
     """Address ranges in CIDR notation, or "unix" for peers that have no address."""
     named = texts(value)
-    for network in named:
-        try:
-            if network != "unix":
-                ipaddress.ip_network(network)
-        except ValueError:
-            raise Wrong(f"{network!r} is not an address range", 'write it like "10.0.0.0/8"') from None
+    try:
+        TrustedProxies(named)
+    except ConfigurationError as failure:
+        first = failure.problems[0]
+        raise Wrong(first.what, first.fix) from None
     return named
 
 
@@ -240,7 +240,7 @@ IN_PROCESS: Final[Mapping[str, Setting]] = {
         "Whether a challenge may be solved for one client network and sent by another.",
         '"require"',
     ),
-    "challenges_per_minute": Setting(whole(10, 100_000), 100, "The cap for one client network.", "100"),
+    "challenges_per_minute": Setting(whole(10, GREATEST_CAP), 100, "The cap for one client network.", "100"),
     "lifetime": Setting(duration(10, 300), 120.0, "How long a challenge lives.", '"2m"'),
     "sites": Setting(anything, (), "The sites that challenges are issued for; by default one that needs no key.", "[]"),
 }

@@ -12,17 +12,19 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TypeAlias, assert_never
+from typing import Final, TypeAlias, assert_never
 
+from caputchin_gate.client_address import network_of
 from caputchin_gate.clock import Clock
 from caputchin_gate.effects import Call, Claim, Claimed, ClaimResult, NoReply, Sleep, StoreDown
-from caputchin_gate.engines.native import NativeChallenges, Solved
+from caputchin_gate.engines.native import FORGED, NativeChallenges, Solved
 from caputchin_gate.messages import HttpReply
 from caputchin_gate.providers import Retry, Submission, Upstream
 from caputchin_gate.verdict import OUTAGES, Cause, Failed, Misconfigured, Passed, Reason, Unavailable, Verdict
 
 # How far another machine's clock may be from ours, in seconds (threats.md R33).
-LEEWAY = 30.0
+LEEWAY: Final = 30.0
+BACKOFF: Final = 3  # each pause between two attempts is so many times longer than the one before
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,17 +161,18 @@ async def _check(
 ) -> Verdict:
     """Check a solution of our own challenge, then claim it: the work is judged before anything is stored (R10)."""
     now = shared.clock.now()
+    network = network_of(visitor) if visitor is not None else None
     verdict: Verdict = Failed(Reason.TOKEN_MALFORMED)
     for site in verifier.sites:
-        match site.check(token, now=now, client=visitor, action=demands.action or ""):
-            case Solved() as solved if demands.max_age is not None and now - solved.issued_at > demands.max_age:
+        match site.check(token, now=now, client=network, action=demands.action or ""):
+            case Solved(issued_at=issued_at) if demands.max_age is not None and now - issued_at > demands.max_age:
                 return Failed(Reason.TOKEN_EXPIRED)
             case Solved() as solved:
                 return await _claim(verifier.kind, solved, now)
-            case Failed() as verdict if verdict.reason is not Reason.TOKEN_REJECTED:
-                return verdict
-            case Failed() as verdict:
-                pass  # perhaps a challenge of the next site
+            case Failed() as failed:
+                verdict = failed
+                if failed != FORGED:  # else it is perhaps a challenge of the next site
+                    break
     return verdict
 
 
@@ -241,19 +244,20 @@ async def _call(provider: Upstream, token: str, visitor: str | None, shared: Ver
     deadline = started + provider.timeout
     request = provider.request(Submission(token, remote_ip=visitor, attempt_id=clock.random_bytes(16).hex()))
     verdict: Verdict = Unavailable(Cause.TIMEOUT)
-    for _ in range(provider.attempts):
+    for attempt in range(provider.attempts):
         match await Call(request, deadline - clock.monotonic()):
-            case NoReply(cause=cause):
-                answer: Verdict | Retry = Unavailable(cause)
+            case NoReply() as silence:
+                answer = provider.unanswered(silence)
             case HttpReply() as reply:
                 answer = provider.read(reply)
         if not isinstance(answer, Retry):
             verdict = answer
             break
         verdict = answer.otherwise
-        if clock.monotonic() + answer.after >= deadline:
+        pause = answer.after * BACKOFF**attempt
+        if attempt + 1 == provider.attempts or clock.monotonic() + pause >= deadline:
             break
-        await Sleep(answer.after)
+        await Sleep(pause)
     breaker.learn(verdict, clock.monotonic())
     return verdict
 

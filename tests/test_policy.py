@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import ClassVar
 
 import pytest
 
@@ -300,7 +301,7 @@ class TestBreaker:
 
 
 class TestDemands:
-    HOSTNAME = {"success": True, "hostname": "Shop.Example", "challenge_ts": "2027-01-15T07:59:00Z"}
+    HOSTNAME: ClassVar = {"success": True, "hostname": "Shop.Example", "challenge_ts": "2027-01-15T07:59:00Z"}
 
     @pytest.mark.parametrize(
         ("demands", "reason"),

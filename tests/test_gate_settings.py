@@ -1,0 +1,156 @@
+"""Every mistake in the settings is one clear error that names the setting and the fix, and never shows a secret."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from caputchin_gate import ConfigurationError, Gate, Route, load_gate
+from caputchin_gate.config import Route as ConfigRoute
+from caputchin_gate.settings import ROUTE
+
+CANARY = "cpt_sec_canary-that-must-not-show"
+UPSTREAM: dict[str, Any] = {"provider": "caputchin", "secret": CANARY, "protect": ["POST /contact"]}
+IN_PROCESS: dict[str, Any] = {
+    "provider": "caputchin",
+    "verification": "in-process",
+    "store": "memory",
+    "protect": ["POST /contact"],
+}
+
+
+def problems(**settings: Any) -> str:
+    with pytest.raises(ConfigurationError) as caught:
+        Gate(**settings)
+    text = str(caught.value)
+    assert CANARY not in text
+    assert CANARY not in repr(caught.value)
+    return text
+
+
+@pytest.mark.parametrize(
+    ("change", "setting", "hint"),
+    [
+        ({"provider": None}, "provider", "is missing"),
+        ({"provider": "captuchin"}, "provider.kind", "did you mean 'caputchin'?"),
+        ({"secret": "cpt_pub_public"}, "provider.secret", "public"),
+        ({"secret": ""}, "provider.secret", ""),
+        ({"secret": {"env": "NO_SUCH_VARIABLE"}}, "provider.secret", "NO_SUCH_VARIABLE is not set"),
+        ({"secret": {"file": "/nonexistent/secret"}}, "provider.secret", "can't be read"),
+        ({"secret": 7}, "provider.secret", "neither a text nor"),
+        ({"timeout": -1}, "provider.timeout", "duration"),
+        ({"timeout": "5 parsecs"}, "provider.timeout", '"5s"'),
+        ({"timeout": "2h"}, "provider.timeout", "0.001 to 60"),
+        ({"endpoint": "portol"}, "provider.endpoint", "portal"),
+        ({"endpoint": "http://caputchin.example/verify"}, "provider.endpoint", "allow_http"),
+        ({"endpoint": "ftp://caputchin.example/"}, "provider.endpoint", ""),
+        ({"token_feild": "x"}, "provider.token_feild", "did you mean 'token_field'?"),
+        ({"protect": ["POST contact"]}, "POST contact", "/"),
+        ({"protect": ["PSOT /contact"]}, "PSOT /contact", "POST"),
+        ({"protect": ["POST /contact", "POST /contact"]}, "POST /contact", "can never match"),
+        ({"protect": [7]}, "protect[0]", "neither a text nor a Route"),
+        ({"exempt": ["POST /elsewhere"]}, "POST /elsewhere", "exempts nothing"),
+        ({"on_outage": "allow"}, "on_outage", "is not one of refuse, admit"),
+        ({"mode": "dry-run"}, "mode", "enforce, report"),
+        ({"store": "sqllite"}, "store", "sqlite"),
+        ({"trusted_proxies": ["10.0.0.0/40"]}, "trusted_proxies", "10.0.0.0/8"),
+        ({"on_refuse": "redirect:https://evil.example/"}, "on_refuse", "redirect:/contact"),
+        ({"on_refuse": "redirect://evil.example/"}, "on_refuse", "redirect:/contact"),
+        ({"on_refuse": "redirect:/\\evil.example/"}, "on_refuse", "redirect:/contact"),
+        ({"max_body": "many"}, "max_body", "16MiB"),
+        ({"token_from": ["body"]}, "token_from", "place"),
+        ({"limits": {"verifications": 0}}, "limits.verifications", "from 1"),
+        ({"limits": {"verification": 5}}, "limits.verification", "did you mean 'verifications'?"),
+        ({"in_process": {"mount": "caputchin/"}}, "in_process.mount", "/.caputchin"),
+        ({"providers": {"old": {"kind": "procaptcha"}}}, "providers.old.secret", "is missing"),
+        ({"protect": [Route("POST /x", provider="old")]}, "protect[0].provider", "'old'"),
+        ({"protect": [Route("POST /x", min_score=7)]}, "protect[0].min_score", "from 0 to 1"),
+        ({"protect": [Route("POST /x", json_pointer="a/b")]}, "protect[0].json_pointer", "/captcha/token"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_its_fix(change: dict[str, Any], setting: str, hint: str) -> None:
+    text = problems(**{**UPSTREAM, **change})
+    assert setting in text
+    assert hint in text
+
+
+@pytest.mark.parametrize(
+    ("change", "setting", "hint"),
+    [
+        ({"provider": "procaptcha"}, "provider.verification", "can't be verified in process"),
+        ({"secret": CANARY}, "provider.secret", "has no meaning with in-process"),
+        ({"verification": "inprocess"}, "provider.verification", "in-process"),
+        ({"in_process": {"signing_key": "short"}}, "in_process.signing_key", "32"),
+        ({"in_process": {"lifetime": "1h"}}, "in_process.lifetime", "10 to 300"),
+        ({"in_process": {"client_binding": "on"}}, "in_process.client_binding", "if-known"),
+        ({"in_process": {"sites": [{"domains": ["a.example"]}]}}, "in_process.sites[0].site_key", "is missing"),
+        ({"in_process": {"sites": [{"site_key": "a"}, {"site_key": "a"}]}}, "in_process.sites[1].site_key", "twice"),
+        ({"protect": [Route("POST /x", hostnames=["a.example"])]}, "hostnames", "not reported"),
+        ({"protect": [Route("POST /x", min_score=0.5)]}, "min_score", "not reported"),
+    ],
+)
+def test_a_wrong_in_process_setting_is_named_with_its_fix(change: dict[str, Any], setting: str, hint: str) -> None:
+    text = problems(**{**IN_PROCESS, **change})
+    assert setting in text
+    assert hint in text
+
+
+def test_all_problems_are_reported_at_once() -> None:
+    text = problems(provider="caputchin", secret="cpt_pub_x", timeout="soon", on_outage="yes", mod="report")
+    for setting in ("provider.secret", "provider.timeout", "on_outage", "provider.mod"):
+        assert setting in text
+
+
+def test_a_route_has_exactly_the_keys_of_a_route_table() -> None:
+    assert set(ConfigRoute.__dataclass_fields__) == set(ROUTE)
+
+
+def test_a_gate_from_a_file_is_the_gate_from_arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CAPUTCHIN_SECRET", CANARY)
+    file = tmp_path / "gate.toml"
+    file.write_text(
+        """
+        protect = ["POST /contact"]
+        store = "memory"
+        [provider]
+        kind = "caputchin"
+        secret = { env = "CAPUTCHIN_SECRET" }
+        timeout = "2s"
+        [[route]]
+        match = "POST /signup"
+        max_body = "64MiB"
+        """
+    )
+    gate = load_gate(file)
+    assert not gate.untouched("/contact", None, "")
+    assert not gate.untouched("/signup", None, "")
+    assert gate.untouched("/other", None, "")
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (b"", "nothing is protected"),
+        (b"protect = [", "not TOML"),
+        (b"\xff\xfe", "not UTF-8"),
+        (b'\xef\xbb\xbfprotect = ["POST /a"]\nprovider = 1', "provider"),
+        (b'protect = ["POST /a"]\n[sidecart]\n', "unknown key"),
+    ],
+)
+def test_a_file_that_is_no_configuration_says_why(tmp_path: Path, content: bytes, complaint: str) -> None:
+    file = tmp_path / "gate.toml"
+    file.write_bytes(content)
+    with pytest.raises(ConfigurationError, match=complaint):
+        load_gate(file)
+
+
+def test_a_missing_file_is_named() -> None:
+    with pytest.raises(ConfigurationError, match=r"gate\.toml: can't be read"):
+        load_gate("nowhere/gate.toml")
+
+
+def test_settings_never_show_the_secret() -> None:
+    gate = Gate(**{**UPSTREAM, "store": "memory"})
+    assert CANARY not in repr(vars(gate))
