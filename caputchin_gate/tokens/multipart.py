@@ -11,7 +11,7 @@ import re
 from typing import Final
 from urllib.parse import unquote
 
-from multipart import _COMPLETE, MultipartError, MultipartSegment, ParserError, PushMultipartParser
+from multipart import _COMPLETE, MultipartError, ParserError, PushMultipartParser
 
 from caputchin_gate.tokens import content_type
 from caputchin_gate.tokens.outcome import MAX_TOKEN, Candidates, Outcome, Places, Refused, Source, unreadable
@@ -100,36 +100,31 @@ class MultipartBody:
 
     def _read(self, piece: bytes) -> Outcome | None:
         for event in self._parser.parse(piece):
-            match event:
-                case None:
-                    self._end_part()
-                    outcome = None
-                case MultipartSegment():
-                    outcome = self._begin_part(event)
-                case content:
-                    outcome = self._continue_part(content)
+            if event is None:
+                if self._field is not None:
+                    self._end_token(self._field)
+                continue
+            outcome = self._continue_part(event) if isinstance(event, bytes) else self._begin_part(event)
             if outcome is not None:
                 return outcome
         return None
 
-    def _begin_part(self, part: MultipartSegment) -> Outcome | None:
+    def _begin_part(self, part: _Part) -> Outcome | None:
         """The head of a part. That of a file ends the search when there is a token by then (threats.md R20)."""
-        headers = part.headerlist
-        dispositions = [value for name, value in headers if name == "Content-Disposition"]
+        dispositions = [value for name, value in part.headers if name == "Content-Disposition"]
         match = _DISPOSITION.fullmatch(dispositions[0]) if len(dispositions) == 1 else None
-        if match is None or len(headers) != self._parser.lines_checked:
+        if match is None:
             return _DISPOSITIONS
         name, filename, extended = match.groups()
         is_file = filename is not None or extended is not None
         self._seam = b""
-        self._field = None
         if name in self._places.fields:
             if not is_file:
                 self._field = name
-                return self._check_headers(headers)
+                return self._check_headers(part.headers)
             if not filename:
                 return _NAME  # a file to some, a field to others
-        elif name.strip() in self._places.fields or unquote(name).strip() in self._places.fields:
+        elif (unquote(name) if "%" in name else name).strip() in self._places.fields:
             return _NAME
         return self._candidates.outcome() if is_file and self._candidates else None
 
@@ -145,9 +140,10 @@ class MultipartBody:
 
     def _continue_part(self, content: bytes) -> Refused | None:
         reach = len(self._boundary) - 1
-        if self._boundary in content or self._boundary in self._seam + content[:reach]:
+        around_seam = self._seam + content[:reach]
+        if self._boundary in content or self._boundary in around_seam:
             return _STRAY_BOUNDARY
-        self._seam = (self._seam + content)[-reach:] if len(content) < reach else content[-reach:]
+        self._seam = around_seam[-reach:] if len(content) < reach else content[-reach:]
         if self._field is not None:
             self._value += content
             if len(self._value) > MAX_TOKEN:
@@ -156,15 +152,25 @@ class MultipartBody:
                 self._value.clear()
         return None
 
-    def _end_part(self) -> None:
-        if self._field is not None:
-            self._candidates.add(self._field, self._value.decode("latin-1"), Source.FORM)
-            self._field = None
-            self._value.clear()
+    def _end_token(self, field: str) -> None:
+        self._candidates.add(field, self._value.decode("latin-1"), Source.FORM)
+        self._field = None
+        self._value.clear()
+
+
+class _Part:
+    """What the library needs to know of a part that it reads, and its header fields, names in title case."""
+
+    __slots__ = ("bytes_received", "complete", "headers")
+
+    def __init__(self, headers: list[tuple[str, str]]) -> None:
+        self.headers = headers
+        self.bytes_received = 0
+        self.complete = False
 
 
 class _StrictParser(PushMultipartParser):
-    """The library's parser with our syntax of header lines, which it reports only after having tidied them up."""
+    """The library's parser with our syntax of header lines, of which it tells only after having tidied them up."""
 
     def __init__(self, boundary: bytes) -> None:
         super().__init__(
@@ -176,20 +182,22 @@ class _StrictParser(PushMultipartParser):
         )
         self._mark = b"--" + boundary
         self._head_size = 0
-        self.lines_checked = 0  # of the current part: none goes unseen, whatever becomes of the library's inside
-
-    def _on_segment_start(self) -> None:
-        super()._on_segment_start()
-        self._head_size = 0
-        self.lines_checked = 0
+        self._lines_checked = 0
 
     def _on_segment_headerline(self, line: bytes) -> None:
         self._head_size += len(line) + 2
-        self.lines_checked += 1
+        self._lines_checked += 1
         if self._head_size > MAX_HEAD or not _HEADER_LINE.fullmatch(line) or self._mark in line:
             raise ParserError("not our syntax")
         super()._on_segment_headerline(line)
 
+    def _create_segment(self, headerlist: list[tuple[str, str]]) -> _Part:
+        if len(headerlist) != self._lines_checked:  # none goes unseen, whatever becomes of the library's inside
+            raise ParserError("not our lines")
+        self._head_size = self._lines_checked = 0
+        return _Part(headerlist)
+
     def after_the_end(self) -> bytes | None:
         """What follows the last boundary in the pieces so far, None as long as that has not come."""
-        return self._buffer if self._state is _COMPLETE else None
+        after: bytes = self._buffer
+        return after if self._state is _COMPLETE else None

@@ -122,9 +122,10 @@ def _grammar(head: RequestHead, places: Places, candidates: Candidates, max_json
         if kind.media == "application/x-www-form-urlencoded":
             return UrlencodedBody(places, candidates) if kind.speaks_utf8 else _CHARSET
         if kind.media == "multipart/form-data":
-            if not kind.speaks_utf8:
-                return _CHARSET
-            return MultipartBody(places, candidates, kind.boundary) if kind.boundary else _BOUNDARY
+            boundary = kind.boundary
+            if boundary is None:
+                return _BOUNDARY
+            return MultipartBody(places, candidates, boundary) if kind.speaks_utf8 else _CHARSET
     if Source.JSON in places.sources and _is_json(kind.media):
         return JsonBody(places, candidates, max_json) if kind.speaks_utf8 else _CHARSET
     return None

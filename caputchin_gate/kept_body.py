@@ -1,0 +1,137 @@
+"""What was read of a body before the decision, kept for the application (threats.md R17, R18).
+
+In memory up to a limit, the rest in a file that has no name. How much of a body may be read at all is counted by the
+policy; here is counted what all requests of the process keep at once.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from collections import deque
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import IO, Final
+
+SMALL: Final = 4096  # pieces below are copied together, so that many of them don't cost more than their bytes
+BLOCK: Final = 65536
+
+
+class Budget:
+    """Bytes that may be kept at once, over all requests; threads share it."""
+
+    def __init__(self, limit: int = 256 * 2**20) -> None:
+        self.limit = limit
+        self.used = 0
+        self._lock = threading.Lock()
+
+    def take(self, count: int) -> bool:
+        with self._lock:
+            if self.used + count > self.limit:
+                return False
+            self.used += count
+            return True
+
+    def give(self, count: int) -> None:
+        with self._lock:
+            self.used -= count
+
+
+DISK: Final = Budget(16 * 2**30)  # in files, over all gates of the process
+
+
+class KeptBody:
+    """The pieces of one body: kept in order, then handed over once in the same order.
+
+    One thread at a time may use it. It gives its bytes back as it hands them over, and the rest when it is closed.
+    """
+
+    __slots__ = ("_blocks", "_budget", "_disk", "_file", "_in_file", "_in_memory", "_last", "size")
+
+    def __init__(self, budget: Budget, disk: Budget = DISK) -> None:
+        self.size = 0
+        self._budget = budget
+        self._disk = disk
+        self._blocks: deque[bytes | bytearray] = deque()
+        self._last = bytearray()  # the end of what is in memory, where small pieces grow together
+        self._file: IO[bytes] | None = None
+        self._in_memory = 0
+        self._in_file = 0
+
+    @property
+    def spilled(self) -> bool:
+        """Whether a part of the body is in a file, so that handing it over may block."""
+        return self._file is not None
+
+    def would_spill(self, piece: bytes, max_memory: int) -> bool:
+        """Whether keeping this piece means writing to a file."""
+        return self._file is not None or self._in_memory + len(piece) > max_memory
+
+    def keep(self, piece: bytes, max_memory: int) -> bool:
+        """False when there is no room: all budgets are used up, or the disk is full."""
+        kept = self._write(piece) if self.would_spill(piece, max_memory) else self._remember(piece)
+        if kept:
+            self.size += len(piece)
+        return kept
+
+    def pieces(self, block: int = BLOCK) -> Iterator[bytes]:
+        """Hand everything over, and forget it on the way."""
+        self._close_block()
+        while self._blocks:
+            piece = bytes(self._blocks.popleft())
+            self._forget(len(piece))
+            yield piece
+        if self._file is not None:
+            self._file.seek(0)
+            while piece := self._file.read(block):
+                yield piece
+        self.close()
+
+    def close(self) -> None:
+        """Forget what was not handed over. Closing twice does nothing."""
+        self._blocks.clear()
+        self._last = bytearray()
+        self._forget(self._in_memory)
+        if self._file is not None:
+            with suppress(OSError):  # of bytes that could not be written
+                self._file.close()
+            self._file = None
+            self._disk.give(self._in_file)
+            self._in_file = 0
+
+    __del__ = close  # a server may drop a request without telling anybody
+
+    def _remember(self, piece: bytes) -> bool:
+        if not self._budget.take(len(piece)):
+            return False
+        self._in_memory += len(piece)
+        if len(piece) < SMALL:
+            self._last += piece
+            if len(self._last) >= BLOCK:
+                self._close_block()
+        else:
+            self._close_block()
+            self._blocks.append(piece)
+        return True
+
+    def _close_block(self) -> None:
+        if self._last:
+            self._blocks.append(self._last)
+            self._last = bytearray()
+
+    def _forget(self, count: int) -> None:
+        self._in_memory -= count
+        self._budget.give(count)
+
+    def _write(self, piece: bytes) -> bool:
+        if not self._disk.take(len(piece)):
+            return False
+        self._in_file += len(piece)
+        try:
+            if self._file is None:
+                self._file = tempfile.TemporaryFile()  # noqa: SIM115 (`close` closes it)
+            self._file.write(piece)
+            self._file.flush()  # a full disk is noticed now, not when the application reads
+        except OSError:
+            return False
+        return True
