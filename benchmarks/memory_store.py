@@ -1,0 +1,137 @@
+"""The store in memory with a million live entries: what a claim costs, what an entry takes, and the worst call while
+all of them expire. Each candidate fills a process of its own, because memory that was freed is seldom given back."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import random
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.harness import MICRO, Row, at_most
+
+ENTRIES = 1_000_000
+BATCH = 20_000
+LIFETIME = 180.0  # seconds a native token can be redeemed in, leeway included
+ROUNDS = 3
+
+Claim = Callable[[bytes, float], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    claim: float
+    bytes_per_entry: float
+    worst_call: float
+
+
+def rows() -> Iterator[Row]:
+    candidates = {"gate": our_store, "dict": plain_dict, "TTLCache": ttl_cache}
+    measured: dict[str, list[Measured]] = {name: [] for name in candidates}
+    for _ in range(ROUNDS):
+        for name, candidate in candidates.items():
+            with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as fresh:
+                measured[name].append(fresh.submit(measure, candidate).result())
+
+    def row(what: str, unit: str, scale: float, limit: float, of: str, peers: tuple[str, ...], note: str = "") -> Row:
+        figures = {
+            name: statistics.median(getattr(one, of) for one in rounds) * scale for name, rounds in measured.items()
+        }
+        beside = tuple((peer, figures[peer]) for peer in peers)
+        return Row(what, figures["gate"], unit, beside, at_most(limit), note)
+
+    yield row("claim in memory", "us", MICRO, 1, "claim", ("dict", "TTLCache"))
+    yield row(
+        "memory of an entry, at a million",
+        "bytes",
+        1,
+        130,
+        "bytes_per_entry",
+        ("dict", "TTLCache"),
+        "Resident memory, keys of 16 bytes included. The dict keeps one time for each key and expires nothing.",
+    )
+    yield row(
+        "worst claim while a million entries expire",
+        "ms",
+        1000,
+        10,
+        "worst_call",
+        ("TTLCache",),
+        "CPU time of the call. The entries expire as they came, while a million new ones arrive; then those expire"
+        " all at once, after an idle hour.",
+    )
+
+
+def our_store() -> Claim:
+    from caputchin_gate.effects import ClaimResult
+    from caputchin_gate.stores import open_store
+
+    store = open_store("memory")
+    return lambda key, now: store.claim(key, now + LIFETIME, now) is ClaimResult.WON
+
+
+def plain_dict() -> Claim:
+    held: dict[bytes, float] = {}
+
+    def claim(key: bytes, now: float) -> bool:
+        if key in held:
+            return False
+        held[key] = now
+        return True
+
+    return claim
+
+
+def ttl_cache() -> Claim:
+    from cachetools import TTLCache
+
+    clock = [0.0]
+    held: TTLCache[bytes, None] = TTLCache(maxsize=10 * ENTRIES, ttl=LIFETIME, timer=lambda: clock[0])
+
+    def claim(key: bytes, now: float) -> bool:
+        clock[0] = now
+        if key in held:
+            return False
+        held[key] = None
+        return True
+
+    return claim
+
+
+def measure(candidate: Callable[[], Claim]) -> Measured:
+    chance, now, pace = random.Random(1), 1_700_000_000.0, LIFETIME / ENTRIES
+    claim = candidate()
+    before = resident_bytes()
+    seconds = 0.0
+    for _ in range(ENTRIES // BATCH):
+        keys = [chance.randbytes(16) for _ in range(BATCH)]
+        started = time.thread_time()
+        for key in keys:
+            now += pace
+            if not claim(key, now):
+                raise RuntimeError("a fresh key was refused")
+        seconds += time.thread_time() - started
+    bytes_per_entry = (resident_bytes() - before) / ENTRIES
+    worst = 0 if candidate is plain_dict else worst_call(claim, chance, now, pace)
+    return Measured(seconds / ENTRIES, bytes_per_entry, worst / 1e9)
+
+
+def worst_call(claim: Claim, chance: random.Random, now: float, pace: float) -> int:
+    """CPU nanoseconds."""
+    worst = 0
+    for number in range(ENTRIES + 1000):
+        now += pace if number != ENTRIES else 3600
+        key = chance.randbytes(16)
+        started = time.thread_time_ns()
+        claim(key, now)
+        worst = max(worst, time.thread_time_ns() - started)
+    return worst
+
+
+def resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
