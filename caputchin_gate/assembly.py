@@ -15,7 +15,6 @@ from caputchin_gate.clock import Clock
 from caputchin_gate.config import Configuration, InProcessProvider
 from caputchin_gate.endpoints import Endpoints, Site
 from caputchin_gate.engines.native import NativeChallenges
-from caputchin_gate.errors import ConfigurationError, Problem
 from caputchin_gate.policy import OwnPath, Terms
 from caputchin_gate.providers import Upstream
 from caputchin_gate.routes import RouteTable, Rule
@@ -26,7 +25,6 @@ from caputchin_gate.verification import Demands, InProcess, Verifier
 
 _DEFAULT_SITE: Final[Mapping[str, Any]] = {"site_key": "default", "secret": (), "domains": ()}
 _DEFAULT_SOURCES: Final = frozenset({Source.FORM, Source.JSON, Source.HEADER})
-_LEAST_SIGNING_KEY: Final = 32  # characters (threats.md R11)
 
 
 def own_endpoints(configuration: Configuration, store: Store, clock: Clock, trusted: TrustedProxies) -> Endpoints:
@@ -54,10 +52,6 @@ def _signing_keys(configured: Sequence[Secret], store: Store) -> tuple[bytes, ..
     """The keys in use: the first signs, all verify. Without configured ones the store's own."""
     if not configured:
         return (store.signing_key(),)
-    if any(len(key) < _LEAST_SIGNING_KEY for key in configured):
-        what = f"is shorter than {_LEAST_SIGNING_KEY} characters"
-        fix = "python -c 'import secrets; print(secrets.token_urlsafe(32))' makes one"
-        raise ConfigurationError([Problem("in_process.signing_key", what, fix)])
     return tuple(hashlib.sha256(key.reveal().encode()).digest() for key in configured)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -12,6 +10,6 @@ from dataclasses import dataclass
 class Clock:
     """`now` is the wall clock in Unix seconds (issue and expiry times only), `monotonic` measures durations."""
 
-    now: Callable[[], float] = time.time
-    monotonic: Callable[[], float] = time.monotonic
-    random_bytes: Callable[[int], bytes] = os.urandom
+    now: Callable[[], float]
+    monotonic: Callable[[], float]
+    random_bytes: Callable[[int], bytes]

@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeAlias
 from caputchin_gate import providers
 from caputchin_gate.errors import ConfigurationError, Problem, nearest
 from caputchin_gate.providers import Upstream
+from caputchin_gate.routes import RouteTable, Rule
 from caputchin_gate.secret import Secret
 from caputchin_gate.settings import IN_PROCESS, LIMITS, ROUTE, SITE, TOP, Setting, Wrong, duration, flag, secret, text
 
@@ -93,6 +94,7 @@ def read(typed: Table) -> Configuration:
             problems.append(Problem(f"in_process.sites[{index}].site_key", "stands there twice"))
     named, default = _read_providers(top, problems)
     routes = tuple(_read_routes(top, named, default, problems))
+    problems += _route_problems(routes, top["exempt"])
     if problems:
         raise ConfigurationError(problems)
     return Configuration(top, routes, named, default, in_process, sites, limits)
@@ -220,23 +222,22 @@ def _default_field(upstream: type[Upstream]) -> str:
     return str(default)
 
 
-def _read_upstream(
-    upstream: type[Upstream], table: dict[str, Any], where: str, problems: list[Problem]
-) -> Upstream | None:
-    """Construct a provider from its table; its fields are the keys."""
+def _read_upstream(upstream: type[Upstream], table: dict[str, Any], where: str, problems: list[Problem]) -> Upstream:
+    """Construct a provider from its table; its fields are the keys. Its own problems are asked for afterwards."""
     types = typing.get_type_hints(upstream)
     known = {field.name: types[field.name] for field in dataclasses.fields(upstream)}
-    before = len(problems)
     values: dict[str, Any] = {}
     for key, value in table.items():
         if key not in known:
             problems.append(Problem(f"{where}.{key}", "unknown key", nearest(str(key), known)))
-        else:
-            reader = _reader_for(key, known[key])
-            values[key] = _read_value(reader, value, f"{where}.{key}", None, problems)
-    if "secret" not in table:
-        problems.append(Problem(f"{where}.secret", "is missing", 'give it as a text or as { env = "NAME" }'))
-    return None if len(problems) > before else upstream(**values)
+            continue
+        before = len(problems)
+        read_value = _read_value(_reader_for(key, known[key]), value, f"{where}.{key}", None, problems)
+        if len(problems) == before:
+            values[key] = read_value
+    if "secret" in table and "secret" not in values:
+        values["secret"] = Secret("unreadable-and-already-reported")
+    return upstream(**values)
 
 
 def _reader_for(key: str, kind_of_value: object) -> Any:
@@ -291,6 +292,20 @@ def _read_routes(
     for index, item in enumerate(_list(top["route"], "route", problems)):
         where = f"route[{index}]"
         yield _read_route(_table(item, where, problems), where, named, default, problems)
+
+
+def _route_problems(routes: Sequence[Table], exempt: Sequence[str]) -> Iterable[Problem]:
+    """What is wrong with the patterns, alone or together."""
+    rules = [
+        Rule(route["match"], {**route, "match": None, "method_override": None}, route["method_override"])
+        for route in routes
+        if route["match"] is not None
+    ]
+    try:
+        RouteTable(rules, exempt)
+    except ConfigurationError as failure:
+        return failure.problems
+    return ()
 
 
 def _read_route(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypedDict, TypeVar, Unpack
+from typing import Any, Final, Literal, TypedDict, TypeVar, Unpack
 
 from caputchin_gate import config
 from caputchin_gate.assembly import own_endpoints, route_table, verifiers_of, warnings_of
@@ -57,9 +58,13 @@ class GateOptions(TypedDict, total=False):
     send_remote_ip: bool
     on_fail_open: Literal["policy", "accept", "reject"]
     max_score: float
+    attempts: int
+    token_pattern: str
 
 
 T = TypeVar("T")
+
+SYSTEM_CLOCK: Final = Clock(now=time.time, monotonic=time.monotonic, random_bytes=os.urandom)
 
 
 class Gate:
@@ -80,7 +85,7 @@ class Gate:
         clock: Clock | None = None,
         **options: Unpack[GateOptions],
     ) -> None:
-        self._clock = clock or Clock()
+        self._clock = clock or SYSTEM_CLOCK
         configuration = config.read(_as_tables(provider, options))
         self._listeners: list[Callable[[Decision], object]] = []
         self._assemble(configuration)

@@ -16,8 +16,10 @@ from typing import Any, Final
 from caputchin_gate import durations
 from caputchin_gate.client_address import TrustedProxies
 from caputchin_gate.difficulty import GREATEST_CAP
+from caputchin_gate.engines.native import LEAST_SIGNING_KEY
 from caputchin_gate.errors import ConfigurationError, nearest
 from caputchin_gate.secret import Secret
+from caputchin_gate.stores import open_store
 from caputchin_gate.tokens import Source
 
 
@@ -145,6 +147,24 @@ def secrets(value: object) -> tuple[Secret, ...]:
     return tuple(secret(item) for item in value) if isinstance(value, list | tuple) else (secret(value),)
 
 
+def signing_keys(value: object) -> tuple[Secret, ...]:
+    keys = secrets(value)
+    if any(len(key) < LEAST_SIGNING_KEY for key in keys):
+        fix = "python -c 'import secrets; print(secrets.token_urlsafe(32))' makes one"
+        raise Wrong(f"is shorter than {LEAST_SIGNING_KEY} characters", fix)
+    return keys
+
+
+def store(value: object) -> str:
+    """The name of a store, or its URL. It is not opened."""
+    try:
+        open_store(text(value))
+    except ConfigurationError as failure:
+        first = failure.problems[0]
+        raise Wrong(first.what, first.fix) from None
+    return text(value)
+
+
 def networks(value: object) -> tuple[str, ...]:
     """Address ranges in CIDR notation, or "unix" for peers that have no address."""
     named = texts(value)
@@ -232,7 +252,7 @@ SITE: Final[Mapping[str, Setting]] = {
 IN_PROCESS: Final[Mapping[str, Setting]] = {
     "mount": Setting(mount, "/.caputchin", "The prefix of the gate's own paths.", '"/.caputchin"'),
     "signing_key": Setting(
-        secrets, (), "Signs challenges; else created once in the store.", '{ env = "GATE_SIGNING_KEY" }'
+        signing_keys, (), "Signs challenges; else created once in the store.", '{ env = "GATE_SIGNING_KEY" }'
     ),
     "client_binding": Setting(
         choice("off", "if-known", "require"),
@@ -263,7 +283,7 @@ TOP: Final[Mapping[str, Setting]] = {
         "The one header that names the client.",
         '"forwarded"',
     ),
-    "store": Setting(text, "sqlite", "Where single use is remembered.", '"sqlite:///var/lib/gate.db"'),
+    "store": Setting(store, "sqlite", "Where single use is remembered.", '"sqlite:///var/lib/gate.db"'),
     "allow_test_keys": Setting(flag, False, "Accept the providers' public test keys.", "true"),
     "token_from": ROUTE["token_from"],
     "max_body": ROUTE["max_body"],

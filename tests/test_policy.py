@@ -14,7 +14,7 @@ from caputchin_gate.messages import HttpReply, RequestHead
 from caputchin_gate.policy import Settings, Terms, decide
 from caputchin_gate.providers import Upstream
 from caputchin_gate.providers.caputchin import Caputchin
-from caputchin_gate.providers.gotcha import Gotcha
+from caputchin_gate.providers.gotcha import GotCHA
 from caputchin_gate.providers.procaptcha import Procaptcha
 from caputchin_gate.routes import RouteTable
 from caputchin_gate.tokens import Places
@@ -24,7 +24,7 @@ from tests.conversation import Conversation
 
 TOKEN = "eyJ2IjoxLCJzIjoi"
 CAPUTCHIN = Caputchin(secret="cpt_sec_example")
-GOTCHA = Gotcha(secret="c2VjcmV0LWV4YW1wbGU=")
+GOTCHA = GotCHA(secret="c2VjcmV0LWV4YW1wbGU=")
 FORM = RequestHead("POST", "/contact", headers={"content-type": ("application/x-www-form-urlencoded",)})
 
 
