@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from http.client import responses
 from typing import IO, Any, Final, TypeAlias, assert_never
 
-from werkzeug.wsgi import get_input_stream
+from werkzeug.wsgi import get_content_length, get_input_stream
 
 from caputchin_gate.effects import BodyEnd
 from caputchin_gate.errors import ConfigurationError, Problem
@@ -101,6 +101,7 @@ class IncomingBody:
         self._kept = kept
         self._stream: IO[bytes] | None = None
         self._ended = False
+        self._missing = get_content_length(environ)  # what is still to come of a declared length
 
     def read(self, max_memory: int) -> bytes | BodyEnd:
         """The next piece, kept for the application, or why none will come."""
@@ -111,9 +112,11 @@ class IncomingBody:
         except Exception:  # each server has its own exceptions for a body that breaks off
             self._ended = True
             return BodyEnd.CUT_SHORT
-        if not piece:
+        if not piece:  # servers end a body that broke off like one that is complete
             self._ended = True
-            return BodyEnd.COMPLETE
+            return BodyEnd.CUT_SHORT if self._missing else BodyEnd.COMPLETE
+        if self._missing is not None:
+            self._missing -= len(piece)
         return piece if self._kept.keep(piece, max_memory) else BodyEnd.NO_ROOM
 
     def replay(self) -> IO[bytes] | None:

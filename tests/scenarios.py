@@ -55,7 +55,7 @@ OPEN: Final = (
     Scenario("HEAD of a guarded path passes", "HEAD /contact"),
     Scenario("OPTIONS of a guarded path passes", "OPTIONS /any-method"),
     Scenario("a large open upload passes untouched", f"POST /upload\n{MULTIPART}", file(BIG) + END),
-    Scenario("a malformed open upload is not our business", f"POST /upload\n{MULTIPART}", b"--xX"),
+    Scenario("a malformed open body is not our business", f"POST /upload\n{JSON}", b'{"a":'),
     Scenario("an exempt path passes", f"POST /hooks/stripe\n{JSON}", b"{}", reason="exempt"),
     Scenario(
         "a verdict header on an open path is not looked at",
@@ -178,7 +178,6 @@ REFUSED: Final = (
     refused("dot segments", f"POST /a/%2e%2e/contact\n{FORM}", b"x=y"),
     refused("a path parameter", f"POST /contact;a=b\n{FORM}", b"x=y"),
     refused("upper case", f"POST /CONTACT\n{FORM}", b"x=y"),
-    refused("an odd spelling of an exempt path", f"POST /hooks/%73tripe\n{FORM}", b"x=y"),
     refused("the gate's own prefix is never the application's", "POST /.caputchin/nothing", b"x", 404),
     Scenario("a refusal that redirects", f"POST /redirected\n{FORM}", b"x=y", (303,), ran=False),
     Scenario("a refusal that is passed on", f"POST /passed-on\n{FORM}", b"x=y", (200,), "token-missing"),
