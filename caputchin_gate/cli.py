@@ -48,8 +48,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def complain(sentence: str) -> None:
-    """One line on stderr, whatever the sentence holds."""
-    print("caputchin-gate:", *sentence.split(), file=sys.stderr)
+    """One line on stderr."""
+    print("caputchin-gate:", one_line(sentence), file=sys.stderr)
+
+
+def one_line(text: str) -> str:
+    """What was typed may hold anything, also bytes that are no text."""
+    return "".join(character if character.isprintable() else "?" for character in " ".join(text.split()))
 
 
 # The commands
@@ -59,9 +64,10 @@ def demo(typed: argparse.Namespace) -> int:
     try:
         from caputchin_gate.demo import server
     except ModuleNotFoundError as missing:
-        if (missing.name or "").partition(".")[0] not in ("starlette", "uvicorn"):
+        library = (missing.name or "").partition(".")[0]
+        if library not in ("starlette", "uvicorn"):
             raise
-        raise WrongUse(f"the demo needs {missing.name}: pip install 'caputchin-gate[demo]'") from None
+        raise WrongUse(f"the demo needs {library}: pip install 'caputchin-gate[demo]'") from None
     try:
         listener = server.listen(typed.host, typed.port)
     except (OSError, UnicodeError) as failure:
@@ -80,7 +86,7 @@ def check(typed: argparse.Namespace) -> int:
     for warning in gate.warnings:
         complain(f"{typed.file}: warning: {warning}")
     gate.close()
-    print(f"{typed.file}: no problems")
+    print(one_line(f"{typed.file}: no problems"))
     return DONE
 
 

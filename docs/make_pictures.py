@@ -48,6 +48,7 @@ def page_after_all_attacks(browser: Browser, *, phone: bool = False, dark: bool 
             viewport={"width": width, "height": height},
             color_scheme="dark" if dark else "light",
             locale="en-GB",
+            reduced_motion="reduce",
         )
         page.goto(address)
         for attack in ATTACKS:
@@ -57,7 +58,6 @@ def page_after_all_attacks(browser: Browser, *, phone: bool = False, dark: bool 
         page.fill("[name=message]", "Does the engine answer letters?")
         page.wait_for_selector("[data-captcha-state=ready]")
         page.evaluate("document.activeElement.blur()")
-        page.wait_for_function("document.getAnimations().length === 0")
         yield page
         page.close()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from time import time
 from typing import Any, Final
 
@@ -55,7 +55,7 @@ class Feed:
         self.runs += 1
         self._publish("news", [])
 
-    async def listen(self) -> AsyncIterator[str]:
+    async def listen(self) -> AsyncGenerator[str, None]:
         """The stream for one page. It ends when the page falls too far behind: the browser then connects again."""
         yield _RECONNECT_AFTER
         if self._closed or len(self._readers) >= READERS:
