@@ -58,6 +58,7 @@ def page_after_all_attacks(browser: Browser, *, phone: bool = False, dark: bool 
         page.fill("[name=message]", "Does the engine answer letters?")
         page.wait_for_selector("[data-captcha-state=ready]")
         page.evaluate("document.activeElement.blur()")
+        page.mouse.move(0, 0)
         yield page
         page.close()
 
