@@ -1,0 +1,162 @@
+// The form widget of caputchin_gate
+(() => {
+// n for which the first 32 bits of SHA-256(token + n) are <= target; rests every some ms, gives up in time
+async function search(token, target, until, ms, pause) {
+	const [A, E, k, w] = [1, 1, 1, 1].map(() => new Int32Array(68)), bytes = new Uint8Array(w.buffer)
+	const ror = (x, n) => x >>> n | x << 32 - n
+	const hash = (text, at) => { // one block; big-endian: ^ 3
+		for (const char of text) bytes[at++ ^ 3] = char.charCodeAt()
+		bytes[at ^ 3] = 128
+		w[15] = at * 8
+		for (let i = 0, a = A[3], e = E[3], t, x, y; i < 64; i++) {
+			if (i > 15) x = w[i - 15], y = w[i - 2], w[i] = w[i - 16] + w[i - 7] +
+				(ror(x, 7) ^ ror(x, 18) ^ x >>> 3) + (ror(y, 17) ^ ror(y, 19) ^ y >>> 10)
+			t = k[i] + w[i] + E[i] + (ror(e, 6) ^ ror(e, 11) ^ ror(e, 25)) + (E[i + 1] ^ e & (E[i + 2] ^ E[i + 1]))
+			E[i + 4] = e = A[i] + t | 0
+			A[i + 4] = a = t + (ror(a, 2) ^ ror(a, 13) ^ ror(a, 22)) + (a & A[i + 2] | A[i + 1] & (a | A[i + 2])) | 0
+		}
+		return A[67] + A[3] >>> 0
+	}
+	for (let p = 2, i = 0, d; i < 64; p++) {
+		for (d = 2; p % d;) d++
+		if (d != p) continue
+		if (i < 8) (i < 4 ? A : E)[3 - i % 4] = p ** .5 * 2 ** 32
+		k[i++] = Math.cbrt(p) * 2 ** 32
+	}
+	hash(token, 0)
+	for (let n = 0, end = 0; Date.now() < until; await pause(), end = Date.now() + ms)
+		do if (hash("" + n, token.length) <= target) return n
+		while (++n % 500 || Date.now() < end)
+	throw 0
+}
+const serve = () => search(...JSON.parse(name), 1e3, () => postMessage(-1)).then(postMessage)
+if (!self.document) return serve() // as a worker
+if (self.caputchin) return
+
+const texts = {
+en: "Protection standby|Preparing protection…|Verifying form protection…|Protection active|Verification unavailable|Please try again in # seconds",
+de: "Schutz in Bereitschaft|Schutz wird vorbereitet…|Formular wird geprüft…|Schutz aktiv|Prüfung nicht verfügbar|Bitte in # Sekunden erneut versuchen",
+fr: "Protection en veille|Préparation de la protection…|Vérification du formulaire…|Protection active|Vérification indisponible|Réessayez dans # secondes",
+es: "Protección en espera|Preparando la protección…|Verificando el formulario…|Protección activa|Verificación no disponible|Vuelva a intentarlo en # segundos",
+it: "Protezione in attesa|Preparazione della protezione…|Verifica del modulo…|Protezione attiva|Verifica non disponibile|Riprova tra # secondi",
+nl: "Beveiliging stand-by|Beveiliging voorbereiden…|Formulier controleren…|Beveiliging actief|Controle niet beschikbaar|Probeer het over # seconden opnieuw",
+pl: "Ochrona w gotowości|Przygotowywanie ochrony…|Sprawdzanie formularza…|Ochrona aktywna|Weryfikacja niedostępna|Spróbuj ponownie za # s",
+pt: "Proteção em espera|Preparando a proteção…|Verificando o formulário…|Proteção ativa|Verificação indisponível|Tente novamente em # segundos",
+}
+const colors = {waiting: 0, idle: 0, solving: 0, ready: "#059669", error: "#dc2626", rate_limited: "#d97706"}
+const places = "[data-captcha-status]", script = document.currentScript
+
+// A Content-Security-Policy may forbid both: then this thread searches
+const workers = [script.src, URL.createObjectURL(new Blob([search, `(${serve})()`]))]
+const solve = job => !workers[0] ? search(...job, 10, () => new Promise(done => setTimeout(done))) : new Promise((done, fail) => {
+	const worker = new Worker(workers[0], {name: JSON.stringify(job)})
+	let timer
+	worker.onmessage = worker.onerror = ({data}) => {
+		clearTimeout(timer)
+		if (data < 0) return timer = setTimeout(worker.onerror, 5e3, {})
+		worker.terminate()
+		data >= 0 ? done(data) : fail()
+	}
+	worker.onerror({data: -1})
+}).catch(() => (workers.shift(), solve(job)))
+
+const guard = form => {
+	let state, passing, waiting, run, held // run: the latest challenge, held until its token is handed out
+	const option = (name, otherwise) => form.dataset[name] || script.dataset[name] || otherwise
+	const field = option("field", "caputchin-token")
+	const tell = (type, detail) => form.dispatchEvent(new CustomEvent("caputchin:" + type, {bubbles: true, detail}))
+	const show = (next, seconds) => {
+		const labels = texts[option("locale", document.documentElement.lang).slice(0, 2)] || texts.en
+		for (const place of form.querySelectorAll(places)) {
+			place.role = "status"
+			place.ariaLive = next == state ? "off" : "polite"
+			place.dataset.captchaState = next
+			place.textContent = labels.split("|")[Object.keys(colors).indexOf(next)].replace("#", seconds)
+			if (!("captchaNoColor" in place.dataset)) place.style.color = colors[next] || "#6b7280"
+		}
+		if (next != state) tell("state", {state: state = next, retryAfter: seconds})
+	}
+	const start = () => {
+		const mine = run = held = {until: 1 / 0}, began = Date.now()
+		const say = (...news) => run == mine && form.isConnected && !show(...news)
+		const count = seconds => seconds ? say("rate_limited", seconds) && setTimeout(count, 1e3, seconds - 1) : run == mine && start()
+		const obtain = async () => {
+			const reply = await fetch(new URL("api/v1/captcha/challenge", script.src), {
+				method: "POST",
+				headers: {"Content-Type": "application/json"},
+				body: JSON.stringify({site_key: option("siteKey"), action: option("action")}),
+				signal: AbortSignal.timeout(15e3),
+			})
+			const {token, target, expires_at, retry_after} = await reply.json()
+			if (reply.status == 429) throw Math.ceil(retry_after) || 60
+			if (!reply.ok || !/^[\w-]{16,43}$/.test(token) || !(target >= 0)) throw 0
+			say("solving")
+			const life = Math.max(0, expires_at * 1e3 - Date.parse(reply.headers.get("Date"))) || 12e4
+			mine.token = token + "." + await solve([token, target, began + life])
+			mine.until = began + life * .95
+			say("ready")
+			return mine.token
+		}
+		say("idle")
+		mine.promise = obtain().catch(seconds => {
+			seconds > 0 ? count(seconds) : mine.until = say("error")
+			throw Error(state)
+		})
+		mine.promise.catch(() => {})
+		return mine.promise
+	}
+	const fresh = () => Date.now() < held?.until
+	const take = () => {
+		const promise = fresh() ? held.promise : start()
+		if (state != "rate_limited") held = 0
+		return promise
+	}
+	const give = token => {
+		let input = form.elements[field]
+		if (!input) form.append(input = Object.assign(document.createElement("input"), {type: "hidden", name: field}))
+		if (option("carry") == "cookie") document.cookie =
+			`${field}=${token};path=/;max-age=120;samesite=strict${/^https/.test(location) ? ";secure" : ""}`
+		return input.value = token
+	}
+	const me = {
+		begin() {
+			run = held = waiting = 0
+			option("preload") == "eager" ? start() : show("waiting")
+		},
+		reset: start,
+		solve: () => take().then(give),
+		hear(event) {
+			if (event.type != "submit") return fresh() || waiting || state == "error" || start()
+			const by = event.submitter, evented = option("mode") == "event"
+			if (passing || (by?.formMethod || form.method) == "dialog") return
+			if (!evented && fresh() && held.token) return give(held.token, held = 0)
+			event.preventDefault()
+			if (!evented) event.stopImmediatePropagation() // others get the one with the token
+			if (waiting) return
+			const mine = waiting = {}
+			take().then(give, () => {}).then(token => {
+				if (waiting != mine) return
+				waiting = 0
+				if (evented) return token && tell("solved", {token, field})
+				if (!token && form.querySelector(places)) return // else the refusal page tells
+				passing = 1
+				form.requestSubmit(by?.form == form ? by : null)
+				passing = 0
+			})
+		},
+	}
+	forms.set(form, me)
+	me.begin()
+	return me
+}
+const forms = new WeakMap(), get = form => forms.get(form) || guard(form)
+const each = act => document.querySelectorAll("form[data-captcha]").forEach(act)
+new MutationObserver(() => each(get)).observe(document, {childList: true, subtree: true})
+addEventListener("pageshow", event => event.persisted && each(form => get(form).begin()))
+for (const type of "submit pointerdown keydown touchstart input".split(" ")) addEventListener(type, event => {
+	const form = event.target.closest?.("form") || event.target.form
+	if (form?.matches("[data-captcha]")) get(form).hear(event)
+}, true)
+self.caputchin = {solve: form => get(form).solve(), reset: form => get(form).reset()}
+each(get)
+})()
