@@ -117,8 +117,11 @@ async def handle(head: RequestHead, settings: Settings) -> Ruling:
 
 
 def opens_websocket(head: RequestHead, settings: Settings) -> bool:
-    """A handshake has no body and no token: to a guarded path only an exemption lets it through (threats.md R7)."""
-    return isinstance(settings.routes.match(head), Exempt)
+    """A handshake carries no token: to a path that any rule guards, only an exemption lets it through (threats.md R7)."""
+    found = [settings.routes.match(replace(head, method=method)) for method in ("GET", "POST")]
+    return any(isinstance(match, Exempt) for match in found) and all(
+        match is None or isinstance(match, Exempt) for match in found
+    )
 
 
 def rule_on(decision: Decision, head: RequestHead, on_refuse: OnRefuse, settings: Settings) -> Ruling:

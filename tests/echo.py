@@ -2,7 +2,8 @@
 
     asgi            any path: answers 200 with a JSON description of the request
     wsgi            the same for WSGI
-    GET /runs       how often a handler other than this one ran
+    GET /runs       how often a handler other than these two ran to its end
+    GET /begun      how often one began, before it read the body
 
 The gate's settings come from the environment (GATE_STORE: its store), so that tests can solve challenges themselves.
 """
@@ -33,6 +34,7 @@ PROTECT = (
 )
 
 runs = 0
+begun = 0
 
 
 def make_gate() -> Gate:
@@ -76,9 +78,11 @@ async def asgi_application(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "websocket.accept"})
         await send({"type": "websocket.close", "code": 1000})
         return
-    if scope["path"].endswith("/runs"):
-        answer = str(runs).encode()
+    global begun
+    if scope["path"].endswith(("/runs", "/begun")):
+        answer = str(runs if scope["path"].endswith("/runs") else begun).encode()
     else:
+        begun += 1
         pieces = []
         while True:
             message = await receive()
@@ -95,9 +99,11 @@ async def asgi_application(scope: Any, receive: Any, send: Any) -> None:
 
 
 def wsgi_application(environ: dict[str, Any], start_response: Any) -> list[bytes]:
-    if environ["PATH_INFO"].endswith("/runs"):
-        answer = str(runs).encode()
+    global begun
+    if environ["PATH_INFO"].endswith(("/runs", "/begun")):
+        answer = str(runs if environ["PATH_INFO"].endswith("/runs") else begun).encode()
     else:
+        begun += 1
         stream = environ["wsgi.input"]
         declared = environ.get("CONTENT_LENGTH") or None
         if declared is not None:

@@ -18,7 +18,7 @@ from caputchin_gate.engines.solver import solve
 from tests.echo import SIGNING_KEY
 from tests.scenarios import BIG, END, FORM, MULTIPART, SCENARIOS, Scenario, file, part
 from tests.servers import STACKS, Server, serve
-from tests.wire import Answer, connect, exchange, read_answer, request_bytes
+from tests.wire import PATIENCE, Answer, connect, exchange, read_answer, request_bytes
 
 CHALLENGES = NativeChallenges(
     [hashlib.sha256(SIGNING_KEY.encode()).digest()], site_key="default", binding="off", cap=10_000
@@ -59,6 +59,10 @@ def used_token(server: Server) -> str:
 
 def runs(server: Server) -> int:
     return int(exchange(server.port, request_bytes("GET /runs", b"")).body)
+
+
+def begun(server: Server) -> int:
+    return int(exchange(server.port, request_bytes("GET /begun", b"")).body)
 
 
 def filled(text: bytes, used: str) -> bytes:
@@ -126,6 +130,26 @@ def test_a_client_that_waits_for_100_continue_gets_it_and_is_admitted(server: Se
         answer = read_answer(connection)
     assert answer.status == 200
     assert json.loads(answer.body)["length"] == len(body)
+
+
+# These read a body to its end before any middleware runs, or have one worker that is busy meanwhile.
+HANDS_OVER_LATE = ("waitress", "daphne", "gunicorn-sync")
+
+
+def test_a_token_before_a_file_is_verified_before_the_file_has_arrived(server: Server) -> None:
+    if server.stack in HANDS_OVER_LATE:
+        return
+    body = part("caputchin-token", fresh_token()) + file(BIG) + END
+    raw = request_bytes(f"POST /contact\n{MULTIPART}", body)
+    before = begun(server)
+    with connect(server.port) as connection:
+        connection.sendall(raw[:-100_000])
+        deadline = time.monotonic() + PATIENCE
+        while begun(server) == before:
+            assert time.monotonic() < deadline, "the application waits for the whole file"
+        connection.sendall(raw[-100_000:])
+        told = json.loads(read_answer(connection).body)
+    assert (told["length"], told["sha256"]) == (len(body), hashlib.sha256(body).hexdigest())
 
 
 def test_a_client_that_goes_away_in_its_body_is_never_admitted(server: Server) -> None:
