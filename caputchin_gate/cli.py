@@ -32,19 +32,27 @@ class WrongUse(Exception):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code."""
     logging.getLogger("caputchin_gate").addHandler(logging.NullHandler())  # the commands say themselves what is wrong
-    typed = _parser().parse_args(arguments)
     try:
-        code: int = typed.command(typed)
+        code = _run(arguments)
         sys.stdout.flush()
+    except BrokenPipeError:  # the reader went away, as in `... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    return code
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    try:
+        typed = _parser().parse_args(arguments)
+        code: int = typed.command(typed)
+        return code
     except WrongUse as wrong:
         complain(str(wrong))
         return WRONG_USE
     except KeyboardInterrupt:
         return DONE
-    except BrokenPipeError:  # the reader went away, as in `... | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return DONE
-    return code
+    except SystemExit as end:  # the parser has printed its help, or what is wrong
+        return end.code if isinstance(end.code, int) else DONE
 
 
 def complain(sentence: str) -> None:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import re
-import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
-
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chromium-browser"))), None)
+from playwright.sync_api import Browser, Page, expect
 
 # The browser itself logs every refusal that a script receives; that is no fault of the page.
 REFUSAL_SEEN = "Failed to load resource: the server responded with a status of 4"
@@ -30,19 +27,11 @@ def address() -> Iterator[str]:
         assert process.wait(10) == 0
 
 
-@pytest.fixture(scope="module")
-def demo_browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
-
-
 @pytest.fixture
-def page(demo_browser: Browser, address: str) -> Iterator[Page]:
+def page(browser: Browser, address: str) -> Iterator[Page]:
     """The open page. The test fails if it logs an error, throws, or violates its Content-Security-Policy."""
     faults: list[str] = []
-    context = demo_browser.new_context()
+    context = browser.new_context()
     context.set_default_timeout(10_000)
     page = context.new_page()
     page.on("pageerror", lambda error: faults.append(str(error)))
@@ -132,8 +121,8 @@ def test_another_page_sees_the_decisions_too_and_those_that_were_made_before_it_
     assert reasons(other) == ["token-rejected", "token-missing"]
 
 
-def test_without_javascript_the_form_is_refused_with_a_page_of_the_gate(demo_browser: Browser, address: str) -> None:
-    context = demo_browser.new_context(java_script_enabled=False)
+def test_without_javascript_the_form_is_refused_with_a_page_of_the_gate(browser: Browser, address: str) -> None:
+    context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(address)
     expect(page.locator("noscript p").first).to_contain_text("Without JavaScript")
@@ -151,9 +140,9 @@ def test_without_javascript_the_form_is_refused_with_a_page_of_the_gate(demo_bro
 
 @pytest.mark.parametrize(("width", "scheme"), [(360, "light"), (1200, "dark")])
 def test_the_page_fits_the_window_and_every_control_has_a_name(
-    width: int, scheme: str, demo_browser: Browser, address: str
+    width: int, scheme: str, browser: Browser, address: str
 ) -> None:
-    context = demo_browser.new_context(viewport={"width": width, "height": 700}, color_scheme=scheme)  # type: ignore[arg-type]
+    context = browser.new_context(viewport={"width": width, "height": 700}, color_scheme=scheme)  # type: ignore[arg-type]
     page = context.new_page()
     page.goto(address)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
