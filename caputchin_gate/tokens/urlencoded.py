@@ -92,7 +92,7 @@ class UrlencodedBody:
     def _add(self, field: str, value: bytes) -> None:
         if self._candidates.ambiguous:
             return
-        decoded = _unescape(value.strip().replace(b"+", b" ")) if len(value) <= MAX_VALUE else None
+        decoded = _unescape(value.replace(b"+", b" ")) if len(value) <= MAX_VALUE else None
         if decoded is None:
             self._candidates.add_malformed(field, self._source)
         else:
@@ -100,14 +100,14 @@ class UrlencodedBody:
 
 
 def _unescape(escaped: bytes) -> bytes | None:
-    """Percent-decoded bytes; None when an escape is broken, or stands beside a bare line break.
+    """Percent-decoded bytes, None when an escape is broken.
 
-    Quoted-printable differs in its sign and its line breaks only, and the standard library decodes it in C: a loop
+    Quoted-printable differs in its sign and in escaped line ends only, and the standard library decodes it in C: a loop
     over escapes would make a value of nothing but escapes fifty times as dear. A broken escape makes the result longer.
     """
     if b"%" not in escaped:
         return escaped
-    if b"\n" in escaped or b"\r" in escaped:
+    if b"%\n" in escaped or b"%\r" in escaped:
         return None
     decoded = a2b_qp(escaped.replace(b"=", b"=3D").replace(b"%", b"="))
     return decoded if len(decoded) == len(escaped) - 2 * escaped.count(b"%") else None
