@@ -9,7 +9,7 @@ import pytest
 
 from caputchin_gate import ConfigurationError, Gate
 from caputchin_gate.asgi import GateMiddleware
-from tests.servers import STACKS, serve
+from tests.servers import STACKS, Server, serve, serve_all
 from tests.wire import connect, exchange, request_bytes
 
 GATE = Gate(
@@ -106,9 +106,9 @@ guarded_chat = GateMiddleware(chatting, gate=GATE)
 
 @pytest.fixture(scope="module")
 def websocket_ports() -> Any:
-    with serve("uvicorn-httptools", "tests.test_asgi:guarded_chat") as uvicorn:
-        with serve("hypercorn", "tests.test_asgi:guarded_chat") as hypercorn:
-            yield {"uvicorn-httptools": uvicorn.port, "hypercorn": hypercorn.port}
+    stacks = ("uvicorn-httptools", "hypercorn")
+    with serve_all([Server(stack, "tests.test_asgi:guarded_chat") for stack in stacks]) as servers:
+        yield {server.stack: server.port for server in servers}
 
 
 @pytest.mark.parametrize("stack", ["uvicorn-h11", "hypercorn", "gunicorn-sync", "waitress"])
