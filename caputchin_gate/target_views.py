@@ -154,7 +154,7 @@ def _steps(view: str) -> Iterator[str]:
         yield before + slash + last.partition(";")[0]
     if "\t" in view or "\r" in view or "\n" in view:
         yield view.translate(_DELETED)
-    yield view.rstrip(_BLANK + ".")
+    yield view.rstrip(_BLANK)
     yield view.rstrip(_BLANK + "./")
     if not view.isascii():
         yield unicodedata.normalize("NFKC", view)

@@ -104,6 +104,11 @@ ROUTED_BY_A_HOP_BEHIND = (
     "/\u24dbogin",  # a circled one
     "/api\uff0fcomments",
     "/login\u200b",
+    "/open\uff0f\uff0e\uff0e\uff0flogin",
+    "/login/x/..%20",
+    "/login/x/..\x1f",
+    " /login",
+    "\x1f http://any.host/login",
     "/t/\u2025/reply",
 )
 
@@ -144,6 +149,10 @@ def test_a_path_beyond_ascii_is_found_in_every_encoding_and_letter_case(pattern:
     assert guards(table(f"POST {pattern}"), post(path))
 
 
+def test_a_pattern_with_encoded_slashes_is_found_behind_too_many_leading_ones() -> None:
+    assert guards(table("POST /a%2f%2fb"), post("//a//b"))
+
+
 @pytest.mark.parametrize("pattern", ["/Login", "/LOGIN/", "/%4cogin"])
 @pytest.mark.parametrize("path", ["/login", "/Login", "/LOGIN"])
 def test_letter_case_of_a_pattern_does_not_matter(pattern: str, path: str) -> None:
@@ -172,6 +181,8 @@ def test_a_table_without_rules_touches_nothing() -> None:
 HOSTILE = (
     "/" + "".join(f";{n}../\\%2f" for n in range(800)),
     "/%" + "25" * 2000 + "41",
+    "/%" + "25" * 150 + "41",  # many short readings
+    "/" + "%25252525252541" * 700,  # few long ones
     "/" + "/ .;\t?#\\../%2e" * 500,
     "/" + ("%25" * 40 + ";x/../\\a/. ?#") * 30,
 )
@@ -271,6 +282,7 @@ OVERRIDES: tuple[tuple[dict[str, list[str]], str], ...] = (
     ({}, "%5fm%65thod={}"),
     ({}, "_method=HEAD&_method={}"),
     ({}, "a;_method={}"),
+    ({}, "_METHOD={}"),
 )
 
 
@@ -333,6 +345,11 @@ def test_no_rule_locks_the_paths_of_the_gate_itself(rules: tuple[Rule[str], ...]
     assert routes.match(post("/app/.caputchin/challenge", root_path="/app")) == OWN
     assert isinstance(routes.match(post("/.caputchin/../login")), Ambiguous)
     assert isinstance(routes.match(post("/.caputchin/..%2flogin")), Ambiguous)
+
+
+def test_the_paths_of_the_gate_itself_can_not_be_exempted() -> None:
+    routes = RouteTable([OWN], exempt=["* /.caputchin/{rest:path}"])
+    assert routes.match(post("/.caputchin/challenge")) == OWN
 
 
 # Exemptions
@@ -420,6 +437,12 @@ def test_a_catch_all_under_a_mount_leaves_honest_targets_unambiguous() -> None:
     routes = RouteTable([Rule("POST /app/login", "strict"), Rule("POST /app/{rest:path}", "mild")])
     for path in ("/login", "/app/login"):
         assert routes.match(post(path, root_path="/app")) == Rule("POST /app/login", "strict")
+
+
+def test_rules_for_both_names_of_a_mounted_path_must_ask_for_the_same() -> None:
+    routes = RouteTable([Rule("POST /app/login", "strict"), Rule("POST /{rest:path}", "mild")])
+    for path in ("/login", "/app/login"):
+        assert isinstance(routes.match(post(path, root_path="/app")), Ambiguous)
 
 
 # Mistakes
@@ -532,6 +555,8 @@ def test_a_rule_whose_method_an_earlier_one_takes_along_is_reported_when_it_asks
         ("/a", "OPTIONS /a"),
         ("POST /a/{x}", "POST /a/b/c"),
         ("POST /a/{x}.json", "POST /a/{x}.xml"),
+        ("POST /a/index.xml", "POST /a/{x}.json"),
+        ("POST /a/b.xml", "POST /a/c{x}.xml"),
         ("POST /a/b", "POST /b/{rest:path}"),
     ],
 )
