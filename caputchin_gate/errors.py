@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +40,8 @@ class ConfigurationError(GateError):
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """The end of a sentence that names what was probably meant: "did you mean 'x'?", else what is known."""
+    from difflib import get_close_matches  # only who made a mistake waits for it
+
     names = sorted(known)
     match get_close_matches(word, names, n=1):
         case [name]:

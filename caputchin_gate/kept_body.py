@@ -18,23 +18,37 @@ BLOCK: Final = 65536
 
 
 class Budget:
-    """Bytes that may be kept at once, over all requests; threads share it."""
+    """Bytes that may be kept at once, over all requests; threads share it.
+
+    What is given back is noted without the lock: a body may be collected as garbage at any moment, also in a thread
+    that is just taking.
+    """
 
     def __init__(self, limit: int = 256 * 2**20) -> None:
         self.limit = limit
-        self.used = 0
+        self._used = 0
+        self._given: deque[int] = deque()
         self._lock = threading.Lock()
+
+    @property
+    def used(self) -> int:
+        with self._lock:
+            return self._settle()
 
     def take(self, count: int) -> bool:
         with self._lock:
-            if self.used + count > self.limit:
+            if self._settle() + count > self.limit:
                 return False
-            self.used += count
+            self._used += count
             return True
 
     def give(self, count: int) -> None:
-        with self._lock:
-            self.used -= count
+        self._given.append(count)
+
+    def _settle(self) -> int:
+        while self._given:
+            self._used -= self._given.popleft()
+        return self._used
 
 
 DISK: Final = Budget(16 * 2**30)  # in files, over all gates of the process
@@ -120,8 +134,9 @@ class KeptBody:
             self._last = bytearray()
 
     def _forget(self, count: int) -> None:
-        self._in_memory -= count
-        self._budget.give(count)
+        if count:
+            self._in_memory -= count
+            self._budget.give(count)
 
     def _write(self, piece: bytes) -> bool:
         if not self._disk.take(len(piece)):
