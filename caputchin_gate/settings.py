@@ -262,7 +262,12 @@ IN_PROCESS: Final[Mapping[str, Setting]] = {
     ),
     "challenges_per_minute": Setting(whole(10, GREATEST_CAP), 100, "The cap for one client network.", "100"),
     "lifetime": Setting(duration(10, 300), 120.0, "How long a challenge lives.", '"2m"'),
-    "sites": Setting(anything, (), "The sites that challenges are issued for; by default one that needs no key.", "[]"),
+    "sites": Setting(
+        anything,
+        (),
+        "The sites that challenges are issued for; by default one that needs no key.",
+        '[{ site_key = "shop" }]',
+    ),
 }
 
 LIMITS: Final[Mapping[str, Setting]] = {
@@ -290,7 +295,7 @@ TOP: Final[Mapping[str, Setting]] = {
     "max_memory": ROUTE["max_memory"],
     "on_refuse": ROUTE["on_refuse"],
     "provider": Setting(anything, None, "The default provider, a table.", '{ kind = "caputchin" }'),
-    "providers": Setting(anything, {}, "Further providers, tables by name.", '{ old = { kind = "recaptcha" } }'),
+    "providers": Setting(anything, {}, "Further providers, tables by name.", '{ old = { kind = "procaptcha" } }'),
     "route": Setting(anything, (), "The guarded routes, long form.", '[{ match = "POST /signup" }]'),
     "in_process": Setting(anything, {}, "How the gate's own challenges behave.", '{ client_binding = "off" }'),
     "limits": Setting(anything, {}, "What the gate spends at most.", "{ verifications = 1000 }"),
