@@ -21,6 +21,7 @@ LEVELS = (
         "tokens",
         "client_address",
         "receipt",
+        "refusal_texts",
         "refusals",
         "difficulty",
         "providers",
