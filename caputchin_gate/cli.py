@@ -13,6 +13,7 @@ import argparse
 import json
 import logging
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
@@ -50,6 +51,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         complain(str(wrong))
         return WRONG_USE
     except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C changes nothing any more
         return DONE
     except SystemExit as end:  # the parser has printed its help, or what is wrong
         return end.code if isinstance(end.code, int) else DONE

@@ -39,7 +39,7 @@ def run_to_end(command: Sequence[str], stdin: str = "", folder: Path | None = No
 
 
 def assert_wrong_use(done: subprocess.CompletedProcess[str], why: str) -> None:
-    assert (done.returncode, done.stdout) == (2, "")
+    assert (done.returncode, done.stdout) == (2, ""), done.stderr
     assert re.fullmatch(r"caputchin-gate: [^\n]+\n", done.stderr), done.stderr
     assert why in done.stderr
 
@@ -272,7 +272,10 @@ def test_the_demo_prints_an_address_that_a_browser_on_this_machine_can_open(host
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, -signal.SIGTERM)])
-def test_the_demo_ends_at_once_when_told_to_even_with_a_live_log_open(number: signal.Signals, code: int) -> None:
+@pytest.mark.parametrize("impatient", [False, True])
+def test_the_demo_ends_at_once_when_told_to_even_with_a_live_log_open(
+    number: signal.Signals, code: int, impatient: bool
+) -> None:
     with demo() as (process, port):
         page = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
         page.request("GET", "/decisions")
@@ -280,6 +283,8 @@ def test_the_demo_ends_at_once_when_told_to_even_with_a_live_log_open(number: si
         assert log.readline().startswith(b"retry:")
         process.send_signal(number)
         rest = log.read()
+        if impatient:
+            process.send_signal(number)
         _, errors = process.communicate(timeout=5)
     assert b"event: snapshot" in rest
     assert (process.returncode, errors) == (code, "")

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import socket
 import webbrowser
+from types import FrameType
 from typing import Final
 
 import uvicorn
@@ -55,6 +56,11 @@ class DemoServer(uvicorn.Server):
         print(f"Open {self._url} to see the gate at work. Ctrl-C ends it.", flush=True)
         if self._open_browser:
             await asyncio.to_thread(webbrowser.open, self._url)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """The first Ctrl-C ends it within a second; a second one would only break off the tidying up."""
+        if not self.should_exit:
+            super().handle_exit(sig, frame)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._feed.close()
