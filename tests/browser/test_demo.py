@@ -133,9 +133,12 @@ def test_without_javascript_the_form_is_refused_with_a_page_of_the_gate(browser:
     assert answer.value.status == 403
     assert answer.value.headers["content-type"].startswith("text/html")
     expect(page.locator("body")).not_to_contain_text("Thank you")
-    page.goto(address)
-    assert page.request.get(f"{address}decisions-that-are-none").status == 404
     context.close()
+    page = browser.new_page()
+    page.goto(address)
+    expect(page.locator("#refused")).to_have_text("1")
+    assert totals(page) == ("1", "0", "0")
+    page.close()
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(360, "light"), (1200, "dark")])
