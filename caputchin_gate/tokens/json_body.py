@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import accumulate
 from typing import Any, Final, NoReturn
 
 from caputchin_gate.tokens.outcome import Candidates, Outcome, Places, Refused, Source, unreadable
@@ -15,10 +16,10 @@ _INDEX: Final = re.compile(r"0|[1-9][0-9]{0,8}")  # RFC 6901 4
 _UTF8_MARK: Final = b"\xef\xbb\xbf"
 _BLANKS: Final = b" \t\r\n"
 _NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
-_TO_PARENTHESES: Final = bytes.maketrans(b"[]{}", b"()()")
+_STEPS: Final = bytes.maketrans(b"[]{}", b"\x01\xff\x01\xff")  # one deeper, one higher, as signed bytes
 
 _TOO_LARGE: Final = Refused(Reason.BODY_TOO_LARGE, "JSON over the size limit")
-_TOO_DEEP: Final = unreadable("JSON nested too deeply, or never closed")
+_TOO_DEEP: Final = unreadable("JSON nested too deeply")
 _MALFORMED: Final = unreadable("malformed JSON")
 _DUPLICATE: Final = unreadable("a JSON key twice on the way to the token")
 
@@ -98,15 +99,10 @@ def _refuse_constant(_: str) -> NoReturn:
 
 
 def _deeper_than(limit: int, body: bytes) -> bool:
-    """Whether brackets outside strings are nested deeper, or never closed. All loops over bytes run in C."""
+    """Whether brackets outside strings are nested deeper. All loops over bytes run in C."""
     if body.count(b"[") + body.count(b"{") <= limit:
         return False
     unescaped = body.replace(rb"\\", b"").replace(rb"\"", b"")
     outside_strings = b"".join(unescaped.split(b'"')[::2])
-    brackets = outside_strings.translate(_TO_PARENTHESES, _NO_BRACKETS)
-    for _ in range(limit):
-        outer = brackets.replace(b"()", b"")
-        if len(outer) == len(brackets):
-            break
-        brackets = outer
-    return b"(" in brackets
+    steps = memoryview(outside_strings.translate(_STEPS, _NO_BRACKETS)).cast("b")
+    return limit + 1 in accumulate(steps)

@@ -11,7 +11,7 @@ import re
 from typing import Final
 from urllib.parse import unquote
 
-from multipart import _COMPLETE, MultipartError, ParserError, PushMultipartParser
+from multipart import _BODY, _COMPLETE, MultipartError, ParserError, PushMultipartParser
 
 from caputchin_gate.tokens import content_type
 from caputchin_gate.tokens.outcome import MAX_TOKEN, Candidates, Outcome, Places, Refused, Source, unreadable
@@ -42,7 +42,19 @@ _CHARSET: Final = unreadable("the token in another charset than UTF-8", status=4
 
 
 class MultipartBody:
-    __slots__ = ("_after", "_before", "_boundary", "_candidates", "_field", "_parser", "_places", "_seam", "_value")
+    __slots__ = (
+        "_after",
+        "_before",
+        "_boundary",
+        "_candidates",
+        "_field",
+        "_parser",
+        "_places",
+        "_reach",
+        "_seam",
+        "_skipping",
+        "_value",
+    )
 
     def __init__(self, places: Places, candidates: Candidates, boundary: bytes) -> None:
         self._places = places
@@ -54,6 +66,8 @@ class MultipartBody:
         self._field: str | None = None  # the token field whose part is being read
         self._value = bytearray()
         self._seam = b""  # the last bytes of a part's content, where the next piece may complete a boundary
+        self._reach = len(self._boundary) + 3  # a boundary with the line ends around it, all but the last byte
+        self._skipping = False  # the parser waits for the end of a part that isn't the token's
 
     def feed(self, piece: bytes) -> Outcome | None:
         if self._before is not None:
@@ -67,7 +81,7 @@ class MultipartBody:
             piece = piece[start:]
         if self._after is not None:
             self._after += piece
-        elif piece:
+        elif piece := self._worth_reading(piece):
             try:
                 outcome = self._read(piece)
             except MultipartError:
@@ -75,6 +89,8 @@ class MultipartBody:
             if outcome is not None:
                 return outcome
             self._after = self._parser.after_the_end()
+            if self._field is None:
+                self._skip_content()
         return _MARGIN if self._after is not None and len(self._after) > MAX_MARGIN else None
 
     def finish(self) -> Outcome:
@@ -97,6 +113,30 @@ class MultipartBody:
         if before and (not before.endswith(b"\r\n") or _LIKE_A_PART.search(before)):
             return _MARGIN
         return start
+
+    def _skip_content(self) -> None:
+        """From here to the end of the part, look for the boundary only."""
+        held_back = self._parser.give_up_content()
+        if held_back is not None:
+            self._skipping = True
+            self._seam = (self._seam + held_back)[-self._reach :]
+
+    def _worth_reading(self, piece: bytes) -> bytes:
+        """What the parser needs to see: nothing of a part that isn't the token's, until a boundary shows up.
+
+        A large file is searched once only by this, and copied never.
+        """
+        if not self._skipping:
+            return piece
+        reach = self._reach
+        around_seam = self._seam + piece[:reach]
+        if self._boundary in piece or self._boundary in around_seam:
+            piece = self._seam + piece
+            self._seam = b""
+            self._skipping = False
+            return piece
+        self._seam = around_seam[-reach:] if len(piece) < reach else piece[-reach:]
+        return b""
 
     def _read(self, piece: bytes) -> Outcome | None:
         for event in self._parser.parse(piece):
@@ -139,7 +179,7 @@ class MultipartBody:
         return None
 
     def _continue_part(self, content: bytes) -> Refused | None:
-        reach = len(self._boundary) - 1
+        reach = self._reach
         around_seam = self._seam + content[:reach]
         if self._boundary in content or self._boundary in around_seam:
             return _STRAY_BOUNDARY
@@ -180,24 +220,32 @@ class _StrictParser(PushMultipartParser):
             max_header_count=MAX_HEADERS,
             max_header_size=MAX_HEAD + 2,  # never reached before our own limit, which does not depend on the cutting
         )
+        self._buffer: bytes
         self._mark = b"--" + boundary
         self._head_size = 0
         self._lines_checked = 0
 
     def _on_segment_headerline(self, line: bytes) -> None:
         self._head_size += len(line) + 2
-        self._lines_checked += 1
         if self._head_size > MAX_HEAD or not _HEADER_LINE.fullmatch(line) or self._mark in line:
             raise ParserError("not our syntax")
+        self._lines_checked += 1
         super()._on_segment_headerline(line)
 
     def _create_segment(self, headerlist: list[tuple[str, str]]) -> _Part:
         if len(headerlist) != self._lines_checked:  # none goes unseen, whatever becomes of the library's inside
             raise ParserError("not our lines")
         self._head_size = self._lines_checked = 0
+        self._segment_limit = -1  # a part's Content-Length: nobody goes by it, and skipped content would contradict it
         return _Part(headerlist)
 
     def after_the_end(self) -> bytes | None:
         """What follows the last boundary in the pieces so far, None as long as that has not come."""
-        after: bytes = self._buffer
-        return after if self._state is _COMPLETE else None
+        return self._buffer if self._state is _COMPLETE else None
+
+    def give_up_content(self) -> bytes | None:
+        """Inside the content of a part: what was held back because a boundary may begin there. Elsewhere None."""
+        if self._state is not _BODY:
+            return None
+        held_back, self._buffer = self._buffer, b""
+        return held_back

@@ -17,7 +17,7 @@ _TOO_MANY: Final = unreadable("more than 1000 fields")
 
 
 class UrlencodedBody:
-    __slots__ = ("_candidates", "_field", "_held", "_places", "_separators_left", "_source")
+    __slots__ = ("_candidates", "_field", "_held", "_last", "_places", "_separators_left", "_source")
 
     def __init__(self, places: Places, candidates: Candidates, source: Source = Source.FORM) -> None:
         self._places = places
@@ -26,6 +26,7 @@ class UrlencodedBody:
         self._separators_left = MAX_FIELDS - 1
         self._field: str | None = None  # the token field that the current one is, as soon as its name is complete
         self._held: bytes | bytearray | None = b""  # what came of its name, then of its value; None: it is not ours
+        self._last: tuple[str, bytes] | None = None  # a thousand equal fields are decoded once
 
     def feed(self, piece: bytes) -> Refused | None:
         first, *others = piece.split(b"&", self._separators_left + 1)
@@ -36,8 +37,11 @@ class UrlencodedBody:
         if others:
             self._end_field()
             last = others.pop()
+            names = self._places.names
             for field in others:
-                self._read_field(field)
+                name, _, value = field.partition(b"=")
+                if name in names or b"%" in name:
+                    self._read_field(name, value)
             self._continue_field(last)
         return None
 
@@ -45,11 +49,10 @@ class UrlencodedBody:
         self._end_field()
         return self._candidates.outcome()
 
-    def _read_field(self, field: bytes) -> None:
-        name, _, value = field.partition(b"=")
-        own = self._own(name)
-        if own is not None:
-            self._add(own, value)
+    def _read_field(self, name: bytes, value: bytes) -> None:
+        field = self._own(name)
+        if field is not None:
+            self._add(field, value)
 
     def _continue_field(self, part: bytes) -> None:
         """Take the next bytes of a field that is ours, or may turn out to be."""
@@ -90,8 +93,9 @@ class UrlencodedBody:
         return names.get(name)
 
     def _add(self, field: str, value: bytes) -> None:
-        if self._candidates.ambiguous:
+        if (field, value) == self._last or self._candidates.ambiguous:
             return
+        self._last = (field, value)
         decoded = _unescape(value.replace(b"+", b" ")) if len(value) <= MAX_VALUE else None
         if decoded is None:
             self._candidates.add_malformed(field, self._source)

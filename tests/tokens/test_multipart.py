@@ -33,9 +33,8 @@ CUTS = pytest.mark.parametrize("size", [10**9, 1, 7])
 
 def headed(*lines: str, value: str = "abc") -> bytes:
     """A part with exactly these header lines."""
-    return (
-        f"--{BOUNDARY}\r\n".encode() + "".join(f"{line}\r\n" for line in lines).encode() + f"\r\n{value}\r\n".encode()
-    )
+    head = "".join(f"{line}\r\n" for line in lines)
+    return f"--{BOUNDARY}\r\n{head}\r\n{value}\r\n".encode()
 
 
 def outcome_of(body: bytes, size: int, places: Places = BOTH) -> str:
@@ -61,6 +60,7 @@ def outcome_of(body: bytes, size: int, places: Places = BOTH) -> str:
         (headed(DISPOSITION.replace("Content-Disposition", "content-disposition")) + END, "abc"),
         (headed(DISPOSITION.replace(": form-data; ", ":form-data;")) + END, "abc"),
         (headed("X-A: b", DISPOSITION) + END, "abc"),
+        (headed(DISPOSITION, "Content-Length: 2") + END, "abc"),
         (headed('Content-Disposition: form-data; name="a%22b \xe9"', value="x") + TOKEN + END, "abc"),
         (b"\r\n" + TOKEN + END, "abc"),
         (b"This is a multi-part message.\r\n" + TOKEN + END, "abc"),
@@ -180,7 +180,8 @@ def test_a_body_that_others_may_cut_elsewhere_is_refused(body: bytes, size: int)
         (DISPOSITION, "\xa0X: z"),
         (DISPOSITION, "Content-Transfer-Encoding: base64"),
         (DISPOSITION, "content-transfer-encoding: 7bit"),
-        (DISPOSITION, "Content-Length: 4"),
+        (DISPOSITION, "Content-Length: -1"),
+        (DISPOSITION, "Content-Length: 3", "Content-Length: 3"),
         (DISPOSITION, *(f"X-{number}: y" for number in range(16))),
         (DISPOSITION, "X: " + "y" * (8192 - len(DISPOSITION) - 6)),
         (DISPOSITION, "X: " + "y" * 20_000),
