@@ -1,0 +1,275 @@
+"""A store in one file, shared by all processes of a machine.
+
+A claim is one INSERT, atomic by itself. A process has three connections: one that never waits (for event loops), one
+that waits, and one for the upkeep, which a caller that may wait does every so many calls.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, TypeVar
+
+from caputchin_gate.effects import ClaimResult, Counted, StoreDown
+from caputchin_gate.errors import ConfigurationError, Problem
+from caputchin_gate.stores import GRACE
+from caputchin_gate.stores.sqlite_file import Connection, StoreFile, Trouble, is_full, spoils, transaction
+
+T = TypeVar("T")
+
+_CLAIM: Final = """INSERT INTO claims SELECT ?1, ?2
+    WHERE ?3 >= (SELECT value FROM facts WHERE name = 'horizon') ON CONFLICT DO NOTHING"""
+_LOST: Final = """SELECT ?2 < (SELECT value FROM facts WHERE name = 'horizon')
+    OR EXISTS (SELECT 1 FROM claims WHERE key = ?1)"""
+# A clock that was set back shortens the wait, and keeps the count.
+_COUNT: Final = """INSERT INTO counters VALUES (?1, ?2, 1) ON CONFLICT DO UPDATE SET
+    count = CASE WHEN until > ?3 THEN count + 1 ELSE 1 END,
+    until = CASE WHEN until > ?3 THEN min(until, ?2) ELSE ?2 END
+    RETURNING count, until"""
+_RAISE_HORIZON: Final = "UPDATE facts SET value = max(value, ?) WHERE name = 'horizon'"
+_IDENTITY: Final = "SELECT value FROM facts WHERE name = 'identity'"
+_KEEP_SIGNING_KEY: Final = "INSERT OR IGNORE INTO facts VALUES ('signing key', ?)"
+_SIGNING_KEY: Final = "SELECT value FROM facts WHERE name = 'signing key'"
+
+_SWEPT_ROWS: Final = 512  # what one transaction of the upkeep looks at, while other writers wait
+_SWEEPS: Final = 4  # of one upkeep: more rows than came since the last one
+_LARGE_LOG: Final = 64 * 2**20
+_LONGEST_CHALLENGE: Final = 360.0  # seconds: five minutes, and the leeway of two clocks (threats.md R10, R33)
+_DOWN: Final = StoreDown()
+
+_inherited: Final[list[object]] = []  # connections of a parent process; to close them here would break its locks
+
+
+def default_path() -> Path:
+    """A file in the user's state directory (XDG Base Directory Specification)."""
+    configured = os.environ.get("XDG_STATE_HOME", "")
+    state = Path(configured) if configured.startswith("/") else Path(os.path.expanduser("~/.local/state"))
+    return state / "caputchin-gate" / "gate.db"
+
+
+class _Process:
+    """What one process has open."""
+
+    def __init__(self, file: StoreFile, patience: float, calls: int) -> None:
+        self.pid = os.getpid()
+        self.hasty = Connection(file, 0.0)
+        self.patient = Connection(file, patience)
+        self.upkeep = Connection(file, patience)
+        self.calls = calls  # since the last upkeep
+        # Where the next sweep begins: anywhere, so that many short-lived processes sweep all of it.
+        self.swept = {"claims": os.urandom(16), "counters": os.urandom(16)}
+
+
+class SqliteStore:
+    """patience: seconds to wait for other threads, and again for other processes.
+    most_bytes: how large the file may grow; a full store refuses.
+    upkeep_every: how many calls of a process there are between two times of upkeep.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        makes_folder: bool = False,
+        patience: float = 1.0,
+        most_bytes: int = 2**30,
+        upkeep_every: int = 1000,
+    ) -> None:
+        self._file = StoreFile(path, most_bytes=most_bytes, makes_folder=makes_folder)
+        self._patience = patience
+        self._upkeep_every = upkeep_every
+        self._process = _Process(self._file, patience, upkeep_every)
+        self._identity: bytes | None = None
+        self._longest = _LONGEST_CHALLENGE
+        self._signing_key: bytes | None = None
+
+    # The contract
+
+    def claim(self, key: bytes, until: float, now: float) -> ClaimResult:
+        if until <= now:
+            return ClaimResult.LOST
+        self._longest = max(self._longest, until - now)
+        match self._waiting(lambda database: _claim(database, key, until, now), now):
+            case StoreDown():
+                return ClaimResult.STORE_DOWN
+            case ClaimResult() as result:
+                return result
+
+    def claim_now(self, key: bytes, until: float, now: float) -> ClaimResult | None:
+        if until <= now:
+            return ClaimResult.LOST
+        self._longest = max(self._longest, until - now)
+        return self._at_once(lambda database: _claim(database, key, until, now))
+
+    def claimed(self, key: bytes, now: float) -> bool | StoreDown:
+        return self._waiting(lambda database: bool(database.execute(_LOST, (key, now)).fetchone()[0]), now)
+
+    def count(self, key: bytes, window: float, now: float) -> Counted | StoreDown:
+        return self._waiting(lambda database: _count(database, key, window, now), now)
+
+    def count_now(self, key: bytes, window: float, now: float) -> Counted | StoreDown | None:
+        return self._at_once(lambda database: _count(database, key, window, now))
+
+    def signing_key(self) -> bytes:
+        if self._signing_key is None:
+            self._signing_key = self._shared_signing_key()
+            self.close()  # a server often forks after this; connections are better not inherited
+        return self._signing_key
+
+    def close(self) -> None:
+        process = self._own_process()
+        for connection in (process.hasty, process.patient, process.upkeep):
+            with connection.lock:
+                connection.drop()
+
+    # How a call gets its connection
+
+    def _own_process(self) -> _Process:
+        """SQLite connections don't survive a fork (https://www.sqlite.org/howtocorrupt.html 2.6)."""
+        process = self._process
+        if process.pid != os.getpid():
+            _inherited.append(process)
+            self._process = process = _Process(self._file, self._patience, self._upkeep_every)
+        return process
+
+    def _at_once(self, act: Callable[[sqlite3.Connection], T]) -> T | None:
+        """The answer of `act`, None when it has to be asked by a caller that may wait."""
+        process = self._own_process()
+        process.calls += 1
+        if process.calls > self._upkeep_every or not process.hasty.lock.acquire(blocking=False):
+            return None
+        try:
+            database = process.hasty.ready()
+            if database is not None:
+                return act(database)
+            process.calls = self._upkeep_every  # which opens it
+        except Trouble as trouble:
+            if spoils(trouble):
+                process.hasty.drop()
+        finally:
+            process.hasty.lock.release()
+        return None
+
+    def _waiting(self, act: Callable[[sqlite3.Connection], T], now: float) -> T | StoreDown:
+        process = self._own_process()
+        process.calls += 1
+        if not process.patient.lock.acquire(timeout=self._patience):
+            return _DOWN
+        try:
+            answer = self._ask(process, act, now)
+        except Trouble as trouble:
+            if spoils(trouble):
+                process.patient.drop()
+            return _DOWN
+        finally:
+            process.patient.lock.release()
+        if process.calls > self._upkeep_every and process.upkeep.lock.acquire(blocking=False):
+            try:
+                self._keep_up(process, now)
+            finally:
+                process.upkeep.lock.release()
+        return answer
+
+    def _ask(self, process: _Process, act: Callable[[sqlite3.Connection], T], now: float) -> T:
+        database = self._opened(process.patient, now)
+        try:
+            return act(database)
+        except sqlite3.Error as trouble:
+            if not is_full(trouble) or not _sweep(database, process, now):
+                raise
+            return act(database)
+
+    def _opened(self, connection: Connection, now: float) -> sqlite3.Connection:
+        """The connection to the file at the path, which may be another one than before.
+
+        A file that was deleted took its claims along: nothing is won until no token of before can be in use.
+        """
+        database = connection.ready()
+        if database is not None:
+            return database
+        database = connection.open()
+        try:
+            (identity,) = database.execute(_IDENTITY).fetchone()
+            if self._identity not in (None, identity):
+                database.execute(_RAISE_HORIZON, (now + self._longest,))
+                if self._signing_key is not None:
+                    database.execute(_KEEP_SIGNING_KEY, (self._signing_key,))
+        except BaseException:
+            connection.drop()
+            raise
+        self._identity = identity
+        return database
+
+    def _keep_up(self, process: _Process, now: float) -> None:
+        """Forget what is over, move the log into the file, have the hasty connection open."""
+        process.calls = 0
+        try:
+            database = self._opened(process.upkeep, now)
+            _sweep(database, process, now)
+            mode = "PASSIVE" if self._file.log_bytes() < _LARGE_LOG else "TRUNCATE"
+            database.execute(f"PRAGMA wal_checkpoint({mode})").fetchall()
+            with process.hasty.lock:
+                self._opened(process.hasty, now)
+        except Trouble as trouble:
+            if spoils(trouble):
+                process.upkeep.drop()
+
+    def _shared_signing_key(self) -> bytes:
+        try:
+            patient = self._own_process().patient
+            with patient.lock:
+                database = self._opened(patient, time.time())
+                database.execute(_KEEP_SIGNING_KEY, (os.urandom(32),))
+                key: bytes = database.execute(_SIGNING_KEY).fetchone()[0]
+        except Trouble as trouble:
+            what = f"{self._file.path} can't be used ({trouble})"
+            fix = 'name a file in a folder that this user may write to, like "sqlite:///var/lib/gate/gate.db"'
+            raise ConfigurationError([Problem("store", what, fix)]) from None
+        if self._file.others_can_read():
+            what = f"everybody on this machine can read {self._file.path}, and it holds the signing key"
+            raise ConfigurationError([Problem("store", what, f"chmod 600 {self._file.path}")])
+        return key
+
+
+# What is done with a connection
+
+
+def _claim(database: sqlite3.Connection, key: bytes, until: float, now: float) -> ClaimResult:
+    return ClaimResult.WON if database.execute(_CLAIM, (key, until, now)).rowcount == 1 else ClaimResult.LOST
+
+
+def _count(database: sqlite3.Connection, key: bytes, window: float, now: float) -> Counted:
+    [(count, ends_at)] = database.execute(_COUNT, (key, now + window, now)).fetchall()
+    return Counted(count, ends_at)
+
+
+def _sweep(database: sqlite3.Connection, process: _Process, now: float) -> int:
+    """Go on through both tables in the order of their keys, and forget what is over; how much that was.
+
+    No index on the times is needed, which would double the price of a claim.
+    """
+    forgotten = 0
+    for table in process.swept:
+        for _ in range(_SWEEPS):
+            process.swept[table], removed = _sweep_on(database, table, process.swept[table], now - GRACE)
+            forgotten += removed
+    return forgotten
+
+
+def _sweep_on(database: sqlite3.Connection, table: str, after: bytes, over: float) -> tuple[bytes, int]:
+    """Sweep some rows with keys above `after`: where to go on, and how many rows are gone."""
+    rows = f"SELECT key FROM {table} WHERE key > ? ORDER BY key LIMIT {_SWEPT_ROWS}"  # noqa: S608
+    (last,) = database.execute(f"SELECT max(key) FROM ({rows})", (after,)).fetchone()  # noqa: S608
+    if last is None:
+        return b"", 0
+    found = f"FROM {table} WHERE key > ? AND key <= ? AND until <= ?"
+    with transaction(database):
+        (latest,) = database.execute(f"SELECT max(until) {found}", (after, last, over)).fetchone()
+        if latest is None:
+            return last, 0
+        if table == "claims":
+            database.execute(_RAISE_HORIZON, (latest,))
+        return last, database.execute(f"DELETE {found}", (after, last, over)).rowcount
