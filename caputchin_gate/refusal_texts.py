@@ -407,6 +407,6 @@ LANGUAGES: Final[Mapping[str, Language]] = {
             ),
         },
         back_link="Voltar ao formulário",
-        back_button="O botão Voltar do seu navegador leva-o ao formulário. O que escreveu costuma continuar lá.",
+        back_button="O botão Voltar do seu navegador leva ao formulário. O que escreveu costuma continuar lá.",
     ),
 }

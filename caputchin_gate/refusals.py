@@ -13,7 +13,7 @@ import math
 import re
 from collections.abc import Collection, Iterator
 from html import escape
-from typing import Final, assert_never
+from typing import Final, TypeAlias, assert_never
 
 from caputchin_gate.messages import Headers, RequestHead, Response
 from caputchin_gate.refusal_texts import LANGUAGES, Language, Notice, Words
@@ -185,12 +185,15 @@ def is_local_path(path: str) -> bool:
 
 # What the client asked for
 
+# The weight of a media type, and how exactly it was named: of two with one weight, the client wants the named one.
+Rank: TypeAlias = tuple[float, int]
+
 
 def wants_json(head: RequestHead) -> bool:
     """Whether a program reads the answer: it says so, it speaks JSON itself, or a script made the request."""
     json_rank, html_rank = _json_and_html(head)
     return (
-        json_rank > html_rank
+        (json_rank > html_rank and json_rank[0] > 0)
         or _is_json((head.header("content-type") or "").partition(";")[0].strip().lower())
         or (head.header("x-requested-with") or "").lower() == "xmlhttprequest"
         or (head.header("hx-request") or "").lower() == "true"
@@ -199,15 +202,15 @@ def wants_json(head: RequestHead) -> bool:
     )
 
 
-def _json_and_html(head: RequestHead) -> tuple[float, float]:
-    """How much the client wants either, by the most specific range that names it (RFC 9110 12.5.1)."""
+def _json_and_html(head: RequestHead) -> tuple[Rank, Rank]:
+    """How much the client wants either, by the most specific range that covers it (RFC 9110 12.5.1)."""
     ranges = dict(_preferences(head, "accept")) or {"*/*": 1.0}
-    anything = ranges.get("*/*", 0.0)
-    named = [quality for name, quality in ranges.items() if _is_json(name)]
-    return (
-        max(named, default=ranges.get("application/*", anything)),
-        ranges.get("text/html", ranges.get("text/*", anything)),
-    )
+    anything = (ranges.get("*/*", 0.0), 0)
+    some_application = (ranges["application/*"], 1) if "application/*" in ranges else anything
+    some_text = (ranges["text/*"], 1) if "text/*" in ranges else anything
+    json_rank = max(((quality, 2) for name, quality in ranges.items() if _is_json(name)), default=some_application)
+    html_rank = (ranges["text/html"], 2) if "text/html" in ranges else some_text
+    return json_rank, html_rank
 
 
 def _is_json(media_type: str) -> bool:
