@@ -77,8 +77,11 @@ class Configuration:
     limits: Table
 
 
-def read(typed: Table) -> Configuration:
-    """Read all settings. Raises ConfigurationError with every problem that was found."""
+def read(typed: Table, *, must_guard: bool = False) -> Configuration:
+    """Read all settings. Raises ConfigurationError with every problem that was found.
+
+    must_guard: whether settings without any route are a problem.
+    """
     problems: list[Problem] = []
     top = _read_table(typed, TOP, "", problems)
     in_process = _read_table(_table(top["in_process"], "in_process", problems), IN_PROCESS, "in_process.", problems)
@@ -95,6 +98,8 @@ def read(typed: Table) -> Configuration:
     named, default = _read_providers(top, problems)
     routes = tuple(_read_routes(top, named, default, problems))
     problems += _route_problems(routes, top["exempt"])
+    if must_guard and not routes:
+        problems.append(Problem("protect", "nothing is protected", 'add protect = ["POST /contact"]'))
     if problems:
         raise ConfigurationError(problems)
     return Configuration(top, routes, named, default, in_process, sites, limits)

@@ -7,20 +7,19 @@ import re
 from pathlib import Path
 from typing import Final
 
-from caputchin_gate.messages import RequestHead
 from caputchin_gate.verdict import Decision, Failed, Misconfigured, Reason, Unavailable
 
 logger: Final = logging.getLogger("caputchin_gate")
 
 
-def log_decision(decision: Decision, head: RequestHead, elapsed: float) -> None:
-    """Log the event `decision`; `elapsed` in seconds. Its fields are attributes of the log record."""
+def log_decision(decision: Decision) -> None:
+    """Log the event `decision`; its fields are attributes of the log record. The method is a word of the client."""
     level = _level(decision)
     if not logger.isEnabledFor(level):
         return
     verdict = decision.verdict
     codes = verdict.codes if isinstance(verdict, Failed | Misconfigured | Unavailable) else ()
-    method = head.method if re.fullmatch(r"[A-Za-z]{1,16}", head.method) else "?"
+    method = decision.method if decision.method and re.fullmatch(r"[A-Za-z]{1,16}", decision.method) else "?"
     all_codes = (*codes, *decision.details)
     event = {
         "event": "decision",
@@ -30,7 +29,7 @@ def log_decision(decision: Decision, head: RequestHead, elapsed: float) -> None:
         "provider": decision.provider,
         "method": method,
         "status": decision.status,
-        "elapsed": round(elapsed, 6),
+        "elapsed": round(decision.elapsed, 6),
         "token_digest": decision.token_digest,
         "codes": all_codes,
     }
@@ -42,7 +41,7 @@ def log_decision(decision: Decision, head: RequestHead, elapsed: float) -> None:
         decision.provider,
         method,
         decision.status,
-        elapsed * 1000,
+        decision.elapsed * 1000,
         decision.token_digest,
         ",".join(_printable(code) for code in all_codes),
         extra=event,

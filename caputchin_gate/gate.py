@@ -85,23 +85,21 @@ class Gate:
         clock: Clock | None = None,
         **options: Unpack[GateOptions],
     ) -> None:
-        self._clock = clock or SYSTEM_CLOCK
-        configuration = config.read(_as_tables(provider, options))
-        self._listeners: list[Callable[[Decision], object]] = []
-        self._assemble(configuration)
+        self._assemble(config.read(_as_tables(provider, options)), clock or SYSTEM_CLOCK)
 
-    def _assemble(self, configuration: Configuration) -> None:
+    def _assemble(self, configuration: Configuration, clock: Clock) -> None:
         top = configuration.top
+        self._listeners: list[Callable[[Decision], object]] = []
         self._store: Store = open_store(top["store"])
         self._world = World(HttpClient(), self._store)
         self._limits = configuration.limits
         self.budget = Budget(configuration.limits["kept_bytes"])
         trusted = TrustedProxies(top["trusted_proxies"], top["forwarded_header"])
         in_process = any(isinstance(provider, InProcessProvider) for provider in configuration.providers.values())
-        endpoints = own_endpoints(configuration, self._store, self._clock, trusted) if in_process else None
+        endpoints = own_endpoints(configuration, self._store, clock, trusted) if in_process else None
         self._verifiers = verifiers_of(configuration, endpoints)
         self._default = self._verifiers[configuration.default_provider]
-        verification = Verification(self._clock, InFlight(configuration.limits["verifications"]))
+        verification = Verification(clock, InFlight(configuration.limits["verifications"]))
         domains = {host for site in configuration.sites for host in site["domains"]}
         self._settings = Settings(
             routes=route_table(configuration, self._verifiers, endpoints),
@@ -140,26 +138,24 @@ class Gate:
 
     def handle(self, head: RequestHead, read: Callable[[int], bytes | BodyEnd] = no_body) -> Ruling:
         """What shall happen to a request that is not `untouched`; `read` gives its body piece by piece."""
-        started = self._clock.monotonic()
         try:
             ruling = run(handle(head, self._settings), self._world, read)
         except Exception as failure:
             ruling = self._broken(failure, head)
-        return self._report(ruling, head, started)
+        return self._report(ruling)
 
     async def ahandle(self, head: RequestHead, read: Callable[[int], Awaitable[bytes | BodyEnd]] = ano_body) -> Ruling:
         """The same for asynchronous doors. A cancelled request never gets a ruling, so it is never admitted."""
-        started = self._clock.monotonic()
         try:
             ruling = await arun(handle(head, self._settings), self._world, read)
         except Exception as failure:
             ruling = self._broken(failure, head)
-        return self._report(ruling, head, started)
+        return self._report(ruling)
 
     def _broken(self, failure: Exception, head: RequestHead) -> Ruling:
         """Whatever breaks between match and verdict is a refusal (threats.md R5)."""
         logger.error("internal error: %s", place_of(failure))
-        decision = Decision(Reason.UNAVAILABLE, details=(type(failure).__name__,))
+        decision = Decision(Reason.UNAVAILABLE, method=head.method, details=(type(failure).__name__,))
         return rule_on(decision, head, "respond", self._settings)
 
     def opens_websocket(self, head: RequestHead) -> bool:
@@ -171,11 +167,11 @@ class Gate:
         self._listeners.append(listener)
         return listener
 
-    def _report(self, ruling: Ruling, head: RequestHead, started: float) -> Ruling:
+    def _report(self, ruling: Ruling) -> Ruling:
         decision = getattr(ruling, "decision", None)
         if decision is None or decision.reason is Reason.EXEMPT:
             return ruling
-        log_decision(decision, head, self._clock.monotonic() - started)
+        log_decision(decision)
         for listener in self._listeners:
             try:
                 listener(decision)
@@ -198,10 +194,9 @@ class Gate:
 
 def load_gate(path: str | Path) -> Gate:
     """The gate that a TOML file describes. Raises ConfigurationError with every problem of the file."""
-    typed = config.load(path)
-    if not typed.get("protect") and not typed.get("route"):
-        raise ConfigurationError([Problem("protect", "nothing is protected", 'add protect = ["POST /contact"]')])
-    return Gate(**typed)
+    gate = Gate.__new__(Gate)
+    gate._assemble(config.read(config.load(path), must_guard=True), SYSTEM_CLOCK)
+    return gate
 
 
 def _as_tables(provider: str | Upstream | Mapping[str, Any] | None, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -102,22 +102,25 @@ Ruling: TypeAlias = PassOn | Admit | Answer
 
 async def handle(head: RequestHead, settings: Settings) -> Ruling:
     """The way of every request that some rule might guard."""
+    clock = settings.verification.clock
+    started = clock.monotonic()
     match settings.routes.match(head):
         case None:
             return PassOn()
         case Exempt(match=pattern):
             return Admit(Decision(Reason.EXEMPT, route=pattern))
         case Ambiguous():  # two readings of one target meet rules that ask for different things (threats.md R16)
-            return rule_on(Decision(Reason.TARGET_AMBIGUOUS), head, "respond", settings)
+            return rule_on(Decision(Reason.TARGET_AMBIGUOUS, method=head.method), head, "respond", settings)
         case Rule(match=pattern, terms=terms):
             if isinstance(terms, OwnPath):
                 return Answer(await respond(head, terms.endpoints))
-            decision = replace(await decide(head, terms, settings), route=pattern)
-            return rule_on(decision, head, terms.on_refuse, settings)
+            decision = await decide(head, terms, settings)
+            told = replace(decision, route=pattern, method=head.method, elapsed=clock.monotonic() - started)
+            return rule_on(told, head, terms.on_refuse, settings)
 
 
 def opens_websocket(head: RequestHead, settings: Settings) -> bool:
-    """A handshake carries no token: to a path that any rule guards, only an exemption lets it through (threats.md R7)."""
+    """A handshake carries no token: to a path that some rule guards, only an exemption lets it through (R7)."""
     found = [settings.routes.match(replace(head, method=method)) for method in ("GET", "POST")]
     return any(isinstance(match, Exempt) for match in found) and all(
         match is None or isinstance(match, Exempt) for match in found

@@ -48,7 +48,7 @@ async def snapshot(feed: Feed) -> str:
 def test_the_log_keeps_the_latest_decisions_and_counts_all() -> None:
     feed = Feed()
     for _ in range(KEPT + 20):
-        feed.decided(REFUSAL, 0.001)
+        feed.decided(REFUSAL)
     told = asyncio.run(snapshot(feed))
     assert told.count('"token-missing"') == KEPT
     assert f'"refused": {KEPT + 20}' in told
@@ -60,7 +60,7 @@ def test_a_page_that_falls_behind_is_let_go_and_is_told_everything_when_it_comes
         slow = feed.listen()
         assert [await anext(slow), await anext(slow)][1].startswith("event: snapshot")
         for _ in range(KEPT + 1):
-            feed.decided(REFUSAL, 0.001)
+            feed.decided(REFUSAL)
         assert [event async for event in slow] == []
         assert (await snapshot(feed)).count('"token-missing"') == KEPT
 

@@ -32,8 +32,8 @@ class Feed:
         self.refused = 0
         self.runs = 0
 
-    def decided(self, decision: Decision, elapsed: float) -> None:
-        """The gate has decided about a request, `elapsed` seconds after it arrived."""
+    def decided(self, decision: Decision) -> None:
+        """The gate has decided about a request."""
         if decision.admitted:
             self.admitted += 1
         else:
@@ -45,7 +45,7 @@ class Feed:
             "status": decision.status,
             "route": decision.route,
             "token": decision.token_digest,
-            "elapsed": round(elapsed * 1000, 2),
+            "elapsed": round(decision.elapsed * 1000, 2),
         }
         self._lines.append(line)
         self._publish("news", [line])
