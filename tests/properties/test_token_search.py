@@ -134,27 +134,27 @@ multipart_bodies = st.builds(
 
 # JSON
 
-json_texts = st.sampled_from(
-    [
-        *('"abc"', '"abd"', '"\\u0061bc"', '""', '" abc"', '"a b"', '"\\ud800"', '"\xe9"', '"\\\\"', '"\\""', "null"),
-        *("1", "true", "NaN", "1e999", "-", "[]", '["abc"]', '{"caputchin-token":"abd"}'),
-        *("[" * 63 + "]" * 63, "[" * 64 + "]" * 64),
-    ]
+json_texts = often(
+    st.sampled_from(
+        [b'"abc"', b'"abd"', b'"\\u0061bc"', b'""', b'" abc"', b"null", b"1", b"[]", b'{"caputchin-token":"abd"}']
+    ),
+    st.sampled_from(
+        [
+            *(b'"a b"', b'"\\ud800"', b'"\xc3\xa9"', b'"\xe9"', b'"\\\\"', b'"\\""', b'["abc"]', b"true", b"1e999"),
+            *(b"NaN", b"-", b"[" * 63 + b"]" * 63, b"[" * 64 + b"]" * 64),
+        ]
+    ),
 )
 json_names = st.sampled_from(
-    [FIELD, FIELD, OLD_FIELD, "name", "Caputchin-token", "\\u0063aputchin-token", "[[{", '\\"']
+    [FIELD.encode(), OLD_FIELD.encode(), b"\\u0063aputchin-token", b"Caputchin-token", b"name", b"x", b"[[{", b'\\"']
 )
-json_objects = st.lists(st.builds('"{}":{}'.format, json_names, json_texts), max_size=5).map(
-    lambda members: "{" + ",".join(members) + "}"
-)
-json_bodies = st.one_of(
-    st.builds(
-        lambda start, text, end: (start + text + end).encode(),
-        st.sampled_from(["", "", "\ufeff", " ", "\xa0"]),
-        st.one_of(json_objects, json_objects, json_texts),
-        st.sampled_from(["", "", "\n", "]", "x", "\0"]),
-    ),
-    json_objects.map(lambda text: text.encode("utf-16-le")),
+json_members = st.builds(b'"%b":%b'.__mod__, st.tuples(json_names, json_texts))
+json_objects = st.lists(json_members, max_size=4).map(lambda members: b"{" + b",".join(members) + b"}")
+json_bodies = st.builds(
+    lambda before, document, after: before + document + after,
+    often(st.just(b""), st.sampled_from([b"\xef\xbb\xbf", b" ", b"\xa0", b"\0"])),
+    often(json_objects, st.one_of(json_texts, json_objects.map(lambda body: body.decode("latin-1").encode("utf-16")))),
+    often(st.just(b""), st.sampled_from([b"\n", b"]", b"x", b"\0"])),
 )
 
 
