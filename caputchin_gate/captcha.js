@@ -31,7 +31,7 @@ async function search(token, target, until, ms, pause) {
 }
 const serve = () => search(...JSON.parse(name), 1e3, () => postMessage(-1)).then(postMessage)
 if (!self.document) return serve() // as a worker
-if (self.caputchin) return
+if (self.caputchin?.solve) return
 
 const texts = {
 en: "Protection standby|Preparing protection…|Verifying form protection…|Protection active|Verification unavailable|Please try again in # seconds",
