@@ -218,6 +218,8 @@ def test_a_token_does_not_show_the_client_it_is_bound_to() -> None:
         for key in (KEY, OTHER_KEY, NEW_KEY)
     }
     assert len(tags) == 3
+    purpose = hmac.digest(KEY, b"caputchin-gate native client", "sha256")
+    assert hmac.digest(purpose, HOME.encode(), "sha256")[:4] in tags
     assert not tags & {hashlib.sha256(HOME.encode()).digest()[:4], bytes(4)}
 
 

@@ -20,7 +20,7 @@ from caputchin_gate.stores.memory import MemoryStore
 from caputchin_gate.stores.sqlite import SqliteStore
 
 NOW = 1_800_000_000.0
-TOKENS = 3
+TOKENS = 2
 
 
 @contextmanager
@@ -47,9 +47,9 @@ STEPS = st.lists(
         st.integers(0, TOKENS - 1),
         st.integers(0, 1),
         st.booleans(),
-        st.one_of(st.floats(-400, 400), st.sampled_from([-1e6, -10_000.0, 0.0, 0.001, 30.0, 10_000.0, 1e6])),
+        st.one_of(st.sampled_from([0.0, 0.0, 1000.0, -1000.0, 300.0, -300.0, 1e6, -1e6]), st.floats(-400, 400)),
     ),
-    max_size=20,
+    max_size=12,
 )
 
 
@@ -66,7 +66,7 @@ def traffic(store: Store, cleans: bool, now: float, at: int) -> None:
 
 
 @STORES
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(steps=STEPS)
 def test_a_token_is_admitted_at_most_once_whatever_the_clock_does(stores: StoresMaker, steps: list[tuple]) -> None:
     """The end of a token is its own: 180 seconds after it was issued."""
@@ -82,7 +82,7 @@ def test_a_token_is_admitted_at_most_once_whatever_the_clock_does(stores: Stores
 
 
 @STORES
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(steps=STEPS)
 def test_a_key_that_was_won_is_won_again_only_when_its_time_is_over(stores: StoresMaker, steps: list[tuple]) -> None:
     """Tokens of other makers have no end that we know: each claim of one comes with an end of its own."""
@@ -103,7 +103,7 @@ VALUES = [f"{challenge.token}.{solve(challenge.token, challenge.target)}" for ch
 
 
 @STORES
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(steps=STEPS)
 def test_a_solved_challenge_passes_at_most_once_and_only_in_its_time(stores: StoresMaker, steps: list[tuple]) -> None:
     with stores() as shared:
