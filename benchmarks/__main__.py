@@ -3,30 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import sys
 import time
-from concurrent.futures import ProcessPoolExecutor
-from importlib import import_module
 from pathlib import Path
 
-from benchmarks.harness import Row
 from benchmarks.report import as_page, as_text, plot
+from benchmarks.topics import TOPICS, measure
 
-TOPICS = (
-    "imports",
-    "unprotected_asgi",
-    "unprotected_wsgi",
-    "served",
-    "route_table",
-    "protected_post",
-    "native_challenges",
-    "memory_store",
-    "sqlite_store",
-    "token_search",
-    "upload",
-    "upstream",
-)
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 
 
@@ -37,7 +20,11 @@ def main() -> int:
     unknown = [topic for topic in asked if topic not in TOPICS]
     if unknown:
         parser.error(f"no benchmark is named {', '.join(unknown)}; there are {', '.join(TOPICS)}")
-    measured = {topic: measure_in_a_fresh_process(topic) for topic in asked or TOPICS}
+    measured = {}
+    for topic in asked or TOPICS:
+        started = time.perf_counter()
+        measured[topic] = measure(topic)
+        print(f"{topic}: {time.perf_counter() - started:.0f} s", file=sys.stderr, flush=True)
     rows = [row for topic in measured.values() for row in topic]
     print(as_text(rows))
     if not asked:
@@ -48,19 +35,6 @@ def main() -> int:
     if missed:
         print(f"\nmissed: {'; '.join(missed)}")
     return 1 if missed else 0
-
-
-def measure_in_a_fresh_process(topic: str) -> list[Row]:
-    """No topic finds the heap or the caches that another one left."""
-    started = time.perf_counter()
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as fresh:
-        rows = fresh.submit(rows_of, topic).result()
-    print(f"{topic}: {time.perf_counter() - started:.1f} s", file=sys.stderr, flush=True)
-    return rows
-
-
-def rows_of(topic: str) -> list[Row]:
-    return list(import_module(f"benchmarks.{topic}").rows())
 
 
 if __name__ == "__main__":

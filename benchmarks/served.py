@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from functools import partial
 from itertools import cycle, islice
+from typing import cast
 
 import uvloop
 
@@ -18,8 +19,8 @@ CONNECTIONS = 16
 
 
 def rows() -> Iterator[Row]:
-    keep_to_core(0)
     with server("small") as bare, server("gated small") as gated:
+        keep_to_core(0)
         ports = {"gate": gated, "bare": bare}
         samples = by_turns({name: partial(measure, port) for name, port in ports.items()}, rounds=11)
     yield Row(
@@ -69,8 +70,7 @@ class Connection(asyncio.Protocol):
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.WriteTransport)
-        self._transport = transport
+        self._transport = cast(asyncio.WriteTransport, transport)
         self._received = b""
         self._send_next()
 

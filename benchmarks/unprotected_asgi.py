@@ -70,14 +70,6 @@ def rows() -> Iterator[Row]:
     )
 
 
-def usual_paths(requests: int) -> list[str]:
-    return [USUAL_PATHS[number % len(USUAL_PATHS)] for number in range(requests)]
-
-
-def never_seen(requests: int) -> list[str]:
-    return [next(NEVER_SEEN) for _ in range(requests)]
-
-
 def usual_cost(app: Application) -> float:
     return cost(app, usual_paths(20_000))
 

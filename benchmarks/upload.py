@@ -28,8 +28,8 @@ class Uploaded:
 
 def rows() -> Iterator[Row]:
     tokens = iter(solved(2 * (ROUNDS + 2)))
-    keep_to_core(0)
     with server("upload") as bare, server("gated upload") as gated:
+        keep_to_core(0)
         ports = {"gate": gated, "bare": bare}
         for port in ports.values():
             upload(port, next(tokens), 4 * MEBIBYTE)  # imports, buffers
