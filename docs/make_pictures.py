@@ -1,7 +1,7 @@
 """Makes the pictures of the documentation from the running demo: `python docs/make_pictures.py`.
 
-Needs the extra `test` and a system Chromium. Writes `demo.png` beside this file; `--all FOLDER` writes the page in
-light and dark, on a phone, and the application's answer, to look at while changing it.
+Needs the extra `test` and a system Chromium. Writes `demo.png` and `refusal.png` beside this file; `--all FOLDER`
+writes the page in light and dark, on a phone, and the application's answer, to look at while changing it.
 """
 
 from __future__ import annotations
@@ -68,6 +68,21 @@ def picture_of_the_demo(browser: Browser, path: Path) -> None:
         page.screenshot(path=path)
 
 
+def picture_of_a_refusal(browser: Browser, path: Path) -> None:
+    """What a visitor without JavaScript reads."""
+    with running_demo() as address:
+        page = browser.new_page(
+            viewport={"width": 800, "height": 470}, color_scheme="light", locale="en-GB", java_script_enabled=False
+        )
+        page.goto(address)
+        page.fill("[name=name]", "Ada Lovelace")
+        page.fill("[name=message]", "Does the engine answer letters?")
+        page.click("text=Send message")
+        page.wait_for_selector("h1:has-text('The form was not sent')")
+        page.screenshot(path=path)
+        page.close()
+
+
 def pictures_of_everything(browser: Browser, folder: Path) -> None:
     with page_after_all_attacks(browser) as page:
         page.screenshot(path=folder / "light.png")
@@ -88,5 +103,6 @@ if __name__ == "__main__":
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         if folder is None:
             picture_of_the_demo(chromium, Path(__file__).with_name("demo.png"))
+            picture_of_a_refusal(chromium, Path(__file__).with_name("refusal.png"))
         else:
             pictures_of_everything(chromium, folder)

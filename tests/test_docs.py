@@ -1,0 +1,136 @@
+"""The documentation holds: links lead somewhere, examples run, and what is copied from the code is still so.
+
+The python examples of a page run from top to bottom in one namespace. What a reader has already is there from the
+start (NAMESPACE); every name that the public interface exports is imported.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from caputchin_gate import Decision, Reason, load_gate
+from caputchin_gate.refusal_texts import LANGUAGES
+from caputchin_gate.refusals import _notice_of
+from caputchin_gate.settings import IN_PROCESS, LIMITS, ROUTE, SITE, TOP
+from caputchin_gate.verdict import ADMITTING
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+SECRETS = {
+    "CAPUTCHIN_SECRET": "cpt_sec_an-example",
+    "PROSOPO_SECRET": "0xan-example-of-a-secret",
+    "GOTCHA_SECRET": "R290Q0hBIGlzIGEgY2FwdGNoYSwgYW5kIHRoaXMgaXMgbm90IGEgc2VjcmV0LiE=",
+    "CAPTCHAAPI_SECRET": "sk_live_an-example",
+    "SITE_SECRET": "an-example-of-a-secret",
+    "GATE_SIGNING_KEY": "an-example-of-a-key-of-more-than-32-characters",
+}
+# No request is decided for one of these in this version.
+NOT_YET = {Reason.UNGUARDED, Reason.RECEIPT, Reason.RATE_LIMITED}
+
+
+def name(value: object) -> str | None:
+    return str(value.relative_to(ROOT)) if isinstance(value, Path) else None
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return [text for found, text in BLOCK.findall(page.read_text()) if found == language]
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of the headings, made as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", BLOCK.sub("", page.read_text()), re.MULTILINE)
+    words = (re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings)
+    return {text.replace(" ", "-") for text in words}
+
+
+def links(page: Path) -> Iterator[str]:
+    text = re.sub(r"`[^`\n]*`", "", BLOCK.sub("", page.read_text()))
+    yield from re.findall(r"\]\(([^)\s]+)\)", text)
+
+
+@pytest.fixture(autouse=True)
+def reader(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A reader's machine: secrets in the environment, a state directory, a gate.toml in the current directory."""
+    for variable, value in SECRETS.items():
+        monkeypatch.setenv(variable, value)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    (example,) = (text for text in blocks(ROOT / "docs" / "settings.md", "toml") if "[limits]" in text)
+    (tmp_path / "gate.toml").write_text(example)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for link in links(page):
+        if re.match(r"[a-z]+:", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), f"{link} leads nowhere"
+        assert not anchor or anchor in anchors(target), f"{link}: no such heading"
+
+
+NAMESPACE = """
+import os
+from caputchin_gate import *
+from caputchin_gate.asgi import GateMiddleware
+from django.conf import settings
+
+async def app(scope, receive, send): ...
+
+application = lambda environ, start_response: []
+gate = Gate(provider="caputchin", verification="in-process", store="memory", protect=["POST /contact"])
+token = "A" * 32 + ".1"
+settings.configure(SECRET_KEY="an example")
+"""
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=name)
+def test_every_python_example_runs(page: Path, tmp_path: Path) -> None:
+    examples = [text.replace("/var/lib/myapp", str(tmp_path)) for text in blocks(page, "python")]
+    program = "\n".join([NAMESPACE, *examples])
+    done = subprocess.run([sys.executable, "-"], input=program, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+TOML = [(page, text) for page in PAGES for text in blocks(page, "toml")]
+
+
+@pytest.mark.parametrize(("page", "text"), TOML, ids=[f"{name(page)}-{i}" for i, (page, _) in enumerate(TOML)])
+def test_every_gate_toml_loads(page: Path, text: str, tmp_path: Path) -> None:
+    (tmp_path / "example.toml").write_text(text)
+    load_gate(tmp_path / "example.toml").close()
+
+
+def test_the_settings_page_is_what_the_settings_say() -> None:
+    made: dict[str, Any] = {"__name__": "made", "__file__": str(ROOT / "docs" / "make_settings.py")}
+    exec(compile((ROOT / "docs" / "make_settings.py").read_text(), "make_settings.py", "exec"), made)
+    fix = "run `python docs/make_settings.py`"
+    assert made["page"]() == (ROOT / "docs" / "settings.md").read_text(), fix
+
+
+@pytest.mark.parametrize(
+    ("key", "setting"),
+    [(key, setting) for table in (TOP, ROUTE, IN_PROCESS, SITE, LIMITS) for key, setting in table.items()],
+)
+def test_every_example_of_a_setting_can_be_read(key: str, setting: Any) -> None:
+    setting.read(tomllib.loads(f"{key} = {setting.example}")[key])
+
+
+@pytest.mark.parametrize("reason", sorted(set(Reason) - NOT_YET))
+def test_every_reason_is_explained_as_it_is_answered(reason: Reason) -> None:
+    page = (ROOT / "docs" / "refusals.md").read_text()
+    (row,) = re.findall(rf"^\| `{reason}` \|.*$", page, re.MULTILINE)
+    if reason not in ADMITTING:
+        decision = Decision(reason)
+        assert row.startswith(f"| `{reason}` | {decision.status} | `{decision.error_codes[0]}` |")
+        assert row.endswith(f"| {LANGUAGES['en'].notices[_notice_of(reason)].title} |")
