@@ -126,6 +126,14 @@ def test_every_example_of_a_setting_can_be_read(key: str, setting: Any) -> None:
     setting.read(tomllib.loads(f"{key} = {setting.example}")[key])
 
 
+def test_every_file_that_contributors_are_sent_to_exists() -> None:
+    places = (ROOT, ROOT / "caputchin_gate", ROOT / "tests")
+    named = re.findall(r"`([\w/]+(?:/|\.py|\.js))`", (ROOT / "docs" / "contributing.md").read_text())
+    missing = [file for file in named if "NAME" not in file and not any((place / file).exists() for place in places)]
+    assert len(named) > 20
+    assert missing == []
+
+
 @pytest.mark.parametrize("reason", sorted(set(Reason) - NOT_YET))
 def test_every_reason_is_explained_as_it_is_answered(reason: Reason) -> None:
     page = (ROOT / "docs" / "refusals.md").read_text()
