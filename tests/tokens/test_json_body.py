@@ -38,6 +38,7 @@ POINTED = Places((FIELD, OLD_FIELD), json_pointer="/captcha/a~1b~01/1/token")
         (b'{"x": 1, "x": 2, "caputchin-token": "abc"}', "abc"),
         (b'{"caputchin-token": "abc", "x": "[[[{{{' + b"[" * 100 + b'"}', "abc"),
         (b'{"caputchin-token": "abc", "x": "\\\\\\"' + b"[" * 100 + b'"}', "abc"),
+        (b'{"caputchin-token": "abc", "x": "\\\\", "y": "' + b"[" * 100 + b'"}', "abc"),
         (b'{"caputchin-token": "abc", "x": ' + b"[" * 63 + b"]" * 63 + b"}", "abc"),
         (b'{"caputchin-token": "abc", "x": [' + b"[]," * 500 + b"{}]}", "abc"),
         (b"", MISSING),

@@ -7,6 +7,7 @@ import tracemalloc
 import pytest
 
 from caputchin_gate.tokens import BodySearch, Found, Places, Source, begin
+from caputchin_gate.tokens.multipart import _StrictParser
 from tests.tokens.searching import (
     AMBIGUOUS,
     BOUNDARY,
@@ -55,6 +56,7 @@ def outcome_of(body: bytes, size: int, places: Places = BOTH) -> str:
         (file(b"\x00\xff" * 100) + TOKEN + END, "abc"),
         (file(b"xyz", name=FIELD) + TOKEN + END, "abc"),
         (part("text", "\r\n--Bound4r\r\n--\r\n\r\r\n-") + TOKEN + END, "abc"),
+        (part("a", "--Bou") + part("b", "nd4ry") + TOKEN + END, "abc"),
         (part(FIELD, "abc", "Content-Type: text/plain") + END, "abc"),
         (part(FIELD, "abc", "Content-Type: text/plain; charset=UTF-8", "Content-Length: 3") + END, "abc"),
         (headed(DISPOSITION.replace("Content-Disposition", "content-disposition")) + END, "abc"),
@@ -121,6 +123,7 @@ def test_the_token_is_the_value_of_its_plain_part(body: bytes, expected: str, si
         pytest.param(TOKEN + END + b"x" * 9000, id="a long epilogue"),
         pytest.param(part("a", "x") * 1000 + TOKEN + END, id="1001 parts"),
         pytest.param(part("a", f"x--{BOUNDARY}y") + TOKEN + END, id="the boundary inside a value"),
+        pytest.param(part(FIELD, f"x--{BOUNDARY}y") + END, id="the boundary inside the token"),
         pytest.param(part("a", f"\n--{BOUNDARY}\n") + TOKEN + END, id="the boundary after LF"),
         pytest.param(part("a", f"--{BOUNDARY}--") + TOKEN + END, id="the boundary right after the head"),
         pytest.param(file(f"x\n--{BOUNDARY}\n".encode()) + TOKEN + END, id="the boundary inside a file"),
@@ -222,7 +225,14 @@ def test_files_are_skipped_whatever_they_are_called(filename: str, size: int) ->
     assert outcome_of(body, size) == "abc"
 
 
+FILE_HEAD = file(b"")[:-2]
+EXTENDED_FILE_HEAD = headed("Content-Disposition: form-data; name=\"upload\"; filename*=utf-8''a.bin", value="")[:-2]
+
+
 @CUTS
+@pytest.mark.parametrize(
+    "head_of_file", [FILE_HEAD, EXTENDED_FILE_HEAD, file(b"", FIELD)[:-2], file(b"", "x", "")[:-2]]
+)
 @pytest.mark.parametrize(
     ("before", "expected"),
     [
@@ -234,8 +244,9 @@ def test_files_are_skipped_whatever_they_are_called(filename: str, size: int) ->
         (part(FIELD, "a" * 20_000), MALFORMED),
     ],
 )
-def test_the_first_file_after_a_token_decides_before_it_is_received(before: bytes, expected: str, size: int) -> None:
-    head_of_file = file(b"")[:-2]
+def test_the_first_file_after_a_token_decides_before_it_is_received(
+    before: bytes, expected: str, head_of_file: bytes, size: int
+) -> None:
     begun = begin(request(MULTIPART), BOTH)
     assert isinstance(begun, BodySearch)
     fed = before + head_of_file
@@ -279,3 +290,10 @@ def test_files_and_other_fields_are_not_held(content: bytes) -> None:
     held, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert held < 8192
+
+
+def test_a_library_that_hands_header_lines_over_another_way_lets_nothing_through(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delattr(_StrictParser, "_on_segment_headerline")
+    assert told(search(TOKEN + END, MULTIPART)) == UNREADABLE

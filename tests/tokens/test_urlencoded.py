@@ -89,6 +89,8 @@ def test_the_token_is_found_however_it_is_spelled_and_cut(body: bytes, expected:
         (b"caputchin-token=" + b"a" * 16385, MALFORMED),
         (b"caputchin-token=" + b"a" * 500_000, MALFORMED),
         (b"caputchin-token=abc" + b"+" * 50_000, MALFORMED),
+        (b"caputchin-token=abc" + b"+" * 50_000 + b"&x=y", MALFORMED),
+        (b"x=y&caputchin-token=abc" + b"+" * 50_000 + b"&x=y", MALFORMED),
         (b"caputchin-token=" + b"%61" * 16385, MALFORMED),
         (b"a&" * 1000, UNREADABLE),
         (b"&" * 1000 + b"caputchin-token=abc", UNREADABLE),
@@ -109,9 +111,11 @@ def test_too_many_fields_are_refused_before_the_body_ends() -> None:
 
 
 @pytest.mark.parametrize("piece", [b"x" * 65536, b"%" * 65536, b"caputchin-token" * 4096, b"=" * 65536])
-def test_a_large_field_is_not_held(piece: bytes) -> None:
+@pytest.mark.parametrize("start", [b"", b"name=", b"caputchin-token="])
+def test_a_large_field_is_not_held_and_neither_is_what_can_be_no_token(start: bytes, piece: bytes) -> None:
     begun = begin(request(URLENCODED), BOTH)
     assert isinstance(begun, BodySearch)
+    begun.feed(start)
     tracemalloc.start()
     for _ in range(100):
         begun.feed(piece)
