@@ -45,7 +45,8 @@ async def seconds_of_a_request(port: int) -> float:
     for _ in range(CONNECTIONS):
         _, connection = await loop.create_connection(lambda: Connection(requests), "127.0.0.1", port)
         connections.append(connection)
-    await asyncio.gather(*(connection.ended for connection in connections))
+    async with asyncio.timeout(60):
+        await asyncio.gather(*(connection.ended for connection in connections))
     return (float(await fetch(port, "/cpu")) - before) / REQUESTS
 
 

@@ -35,11 +35,11 @@ def gate(store: str = "memory", **options: Any) -> Gate:
     )
 
 
-def solved(how_many: int) -> list[str]:
-    """Different field values, valid for five minutes."""
+def solved(how_many: int, client: str = PEER) -> list[str]:
+    """Different field values, valid for five minutes when they come from this client."""
     issuer, now = challenges(), time()
     issued = [
-        issuer.issue(now=now, nonce=number.to_bytes(NONCE_BYTES), step=1, client=network_of(PEER))
+        issuer.issue(now=now, nonce=number.to_bytes(NONCE_BYTES), step=1, client=network_of(client))
         for number in range(how_many)
     ]
     with ProcessPoolExecutor(os.cpu_count()) as pool:

@@ -27,7 +27,7 @@ class Uploaded:
 
 
 def rows() -> Iterator[Row]:
-    tokens = iter(solved(2 * (ROUNDS + 2)))
+    tokens = iter(solved(2 * (ROUNDS + 2), client="127.0.0.1"))
     with server("upload") as bare, server("gated upload") as gated:
         keep_to_core(0)
         ports = {"gate": gated, "bare": bare}
