@@ -19,6 +19,11 @@ check: $(VENV)/.test
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks
 
+# The generated parts of the documentation: the settings reference and the pictures.
+docs: $(VENV)/.test browser
+	$(BIN)/python docs/make_settings.py
+	$(BIN)/python docs/make_pictures.py
+
 # The tests drive a real Chromium. Playwright's own download is not needed: a system Chromium is used.
 browser:
 	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || command -v chromium-browser >/dev/null || { \

@@ -113,7 +113,7 @@ const guard = form => {
 	}
 	const give = token => {
 		let input = form.elements[field]
-		if (!input) form.append(input = Object.assign(document.createElement("input"), {type: "hidden", name: field}))
+		if (!input) form.prepend(input = Object.assign(document.createElement("input"), {type: "hidden", name: field}))
 		if (option("carry") == "cookie") document.cookie =
 			`${field}=${token};path=/;max-age=120;samesite=strict${/^https/.test(location) ? ";secure" : ""}`
 		return input.value = token

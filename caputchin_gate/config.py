@@ -11,7 +11,7 @@ import typing
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from caputchin_gate import providers
 from caputchin_gate.errors import ConfigurationError, Problem, nearest
@@ -59,6 +59,9 @@ class InProcessProvider:
     kind: str
     token_field: str
 
+
+# What a route may demand of a verdict beyond a yes, if the provider reports it.
+DEMANDS: Final = ("hostnames", "action", "min_score", "max_score", "max_age")
 
 Provider: TypeAlias = Upstream | InProcessProvider
 Table: TypeAlias = Mapping[str, Any]
@@ -299,6 +302,10 @@ def _read_routes(
         yield _read_route(_table(item, where, problems), where, named, default, problems)
 
 
+def _reported(provider: Provider | None) -> frozenset[str]:
+    return provider.reports if isinstance(provider, Upstream) else frozenset({"action", "max_age"})
+
+
 def _route_problems(routes: Sequence[Table], exempt: Sequence[str]) -> Iterable[Problem]:
     """What is wrong with the patterns, alone or together."""
     rules = [
@@ -322,9 +329,9 @@ def _read_route(
     for name in route["provider"] or ():
         if name not in named and named:
             problems.append(Problem(f"{where}.provider", f"no provider is named {name!r}", nearest(name, named)))
-    accepted = [named[name] for name in route["provider"] or (default,) if name in named]
-    if any(isinstance(provider, InProcessProvider) for provider in accepted):
-        for key in ("hostnames", "min_score", "max_score"):
-            if route[key]:
-                problems.append(Problem(f"{where}.{key}", "is not reported by in-process verification", "remove it"))
+    for name in route["provider"] or (default,):
+        reported = _reported(named.get(name))
+        for key in DEMANDS:
+            if route[key] and key not in reported and name in named:
+                problems.append(Problem(f"{where}.{key}", f"is not reported by provider {name}", "remove it"))
     return route

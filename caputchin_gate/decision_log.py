@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Final
 
-from caputchin_gate.verdict import Decision, Failed, Misconfigured, Reason, Unavailable
+from caputchin_gate.verdict import Decision, Failed, Misconfigured, Passed, Reason, Unavailable
 
 logger: Final = logging.getLogger("caputchin_gate")
 
@@ -20,10 +20,12 @@ def log_decision(decision: Decision) -> None:
     verdict = decision.verdict
     codes = verdict.codes if isinstance(verdict, Failed | Misconfigured | Unavailable) else ()
     method = decision.method if decision.method and re.fullmatch(r"[A-Za-z]{1,16}", decision.method) else "?"
-    all_codes = (*codes, *decision.details)
+    warning = verdict.details.get("warning") if isinstance(verdict, Passed) else None
+    all_codes = (*codes, *decision.details, *((str(warning),) if warning else ()))
     event = {
         "event": "decision",
         "reason": str(decision.reason),
+        "would_refuse": str(decision.would_refuse) if decision.would_refuse is not None else None,
         "admitted": decision.admitted,
         "route": decision.route,
         "provider": decision.provider,
@@ -35,8 +37,9 @@ def log_decision(decision: Decision) -> None:
     }
     logger.log(
         level,
-        "decision %s route=%r provider=%s method=%s status=%s elapsed=%.1fms token=%s codes=%s",
+        "decision %s%s route=%r provider=%s method=%s status=%s elapsed=%.1fms token=%s codes=%s",
         decision.reason,
+        f" (would refuse: {decision.would_refuse})" if decision.would_refuse is not None else "",
         decision.route,
         decision.provider,
         method,
@@ -57,6 +60,8 @@ def _level(decision: Decision) -> int:
     match decision.reason:
         case Reason.MISCONFIGURED:
             return logging.ERROR
+        case Reason.VERIFIED if isinstance(decision.verdict, Passed) and "warning" in decision.verdict.details:
+            return logging.WARNING
         case Reason.UNAVAILABLE | Reason.OUTAGE_ADMITTED | Reason.OVERLOADED | Reason.REPORT_ONLY:
             return logging.WARNING
         case _:

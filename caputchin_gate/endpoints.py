@@ -32,6 +32,9 @@ MAX_BODY: Final = 64 * 1024
 COUNT_WINDOW: Final = 60.0
 PREFLIGHT_AGE: Final = "600"
 
+# The widget tells its own clock from ours by Date, and when to come back by Retry-After.
+_EXPOSED: Final = {"Access-Control-Expose-Headers": "Date, Retry-After"}
+
 _JSON: Final[Headers] = (
     ("Content-Type", "application/json; charset=utf-8"),
     ("Cache-Control", "no-store"),
@@ -171,9 +174,9 @@ def _host_of(url: str | None) -> str:
 def _cors(origin: str | None, site: Site) -> dict[str, str]:
     """Error answers need these too: without them a page sees a network error instead of `retry_after`."""
     if not site.domains:
-        return {"Access-Control-Allow-Origin": "*"}
+        return {"Access-Control-Allow-Origin": "*", **_EXPOSED}
     if origin is not None and _host_of(origin) in site.domains and origin.isascii() and origin.isprintable():
-        return {"Access-Control-Allow-Origin": origin, "Vary": "Origin"}
+        return {"Access-Control-Allow-Origin": origin, "Vary": "Origin", **_EXPOSED}
     return {"Vary": "Origin"}
 
 

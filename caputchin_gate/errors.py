@@ -38,13 +38,15 @@ class ConfigurationError(GateError):
         super().__init__("\n".join(map(str, self.problems)))
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """The end of a sentence that names what was probably meant: "did you mean 'x'?", else what is known."""
+def closest(word: str, known: Iterable[str]) -> str | None:
+    """The known word that was probably meant, if any is like it."""
     from difflib import get_close_matches  # only who made a mistake waits for it
 
+    return next(iter(get_close_matches(word, sorted(known), n=1)), None)
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The end of a sentence that names what was probably meant: "did you mean 'x'?", else what is known."""
     names = sorted(known)
-    match get_close_matches(word, names, n=1):
-        case [name]:
-            return f"did you mean {name!r}?"
-        case _:
-            return "known: " + ", ".join(names)
+    meant = closest(word, names)
+    return f"did you mean {meant!r}?" if meant is not None else "known: " + ", ".join(names)

@@ -16,7 +16,7 @@ from caputchin_gate.config import Configuration, InProcessProvider, Route
 from caputchin_gate.decision_log import log_decision, logger, place_of
 from caputchin_gate.drivers import World, ano_body, arun, no_body, run
 from caputchin_gate.effects import BodyEnd
-from caputchin_gate.errors import ConfigurationError, Problem
+from caputchin_gate.errors import ConfigurationError, Problem, closest
 from caputchin_gate.http_client import HttpClient
 from caputchin_gate.kept_body import Budget
 from caputchin_gate.messages import RequestHead
@@ -61,6 +61,8 @@ class GateOptions(TypedDict, total=False):
     attempts: int
     token_pattern: str
 
+
+_PROVIDER_OPTIONS: Final = frozenset(GateOptions.__annotations__) - frozenset(TOP)
 
 T = TypeVar("T")
 
@@ -109,7 +111,7 @@ class Gate:
             report_only=top["mode"] == "report",
             log_key=os.urandom(16),
         )
-        self.guards_nothing = not configuration.routes
+        self.guards_nothing = not configuration.routes and endpoints is None
         self.body_timeout: float = configuration.limits["body_timeout"]
         self.untouched = self._settings.routes.untouched
         self.warnings = tuple(warnings_of(configuration))
@@ -199,10 +201,18 @@ def load_gate(path: str | Path) -> Gate:
     return gate
 
 
+def _is_of_provider(key: str) -> bool:
+    """Whether a keyword is the provider's, or a misspelling of one that is."""
+    if key in TOP or key in _PROVIDER_OPTIONS:
+        return key in _PROVIDER_OPTIONS
+    meant = closest(key, (*TOP, *_PROVIDER_OPTIONS))
+    return meant in _PROVIDER_OPTIONS
+
+
 def _as_tables(provider: str | Upstream | Mapping[str, Any] | None, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Keyword arguments as the tables of gate.toml: what is no key of the top belongs to the provider."""
-    typed = {key: value for key, value in options.items() if key in TOP}
-    own = {key: value for key, value in options.items() if key not in TOP}
+    """Keyword arguments as the tables of gate.toml: the provider's own go to its table."""
+    typed = {key: value for key, value in options.items() if not _is_of_provider(key)}
+    own = {key: value for key, value in options.items() if key not in typed}
     if provider is None:
         return {**typed, **own}
     match provider:

@@ -167,7 +167,7 @@ async def find_token(head: RequestHead, terms: Terms) -> Outcome:
 
     Not more than `max_body` bytes are looked at. The outcome depends on the bytes alone, not on how they were cut.
     """
-    search = begin(head, terms.places)
+    search = begin(head, terms.places, max_json=terms.max_memory)  # a JSON body is parsed as a whole
     if not isinstance(search, BodySearch):
         return search
     left = terms.max_body

@@ -17,7 +17,7 @@ from caputchin_gate import durations
 from caputchin_gate.client_address import TrustedProxies
 from caputchin_gate.difficulty import GREATEST_CAP
 from caputchin_gate.engines.native import LEAST_SIGNING_KEY
-from caputchin_gate.errors import ConfigurationError, nearest
+from caputchin_gate.errors import ConfigurationError, closest, nearest
 from caputchin_gate.secret import Secret
 from caputchin_gate.stores import open_store
 from caputchin_gate.tokens import Source
@@ -116,7 +116,8 @@ def size(low: int = 1) -> Reader:
 def choice(*options: str) -> Reader:
     def read(value: object) -> str:
         if not isinstance(value, str) or value not in options:
-            raise Wrong(f"is not one of {', '.join(options)}", nearest(str(value), options))
+            meant = closest(str(value), options)
+            raise Wrong(f"is not one of {', '.join(options)}", f"did you mean {meant!r}?" if meant else "")
         return value
 
     return read

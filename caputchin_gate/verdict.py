@@ -73,6 +73,10 @@ _REFUSALS: Final[Mapping[Reason, tuple[int, str]]] = {
 }
 
 
+# Our own words for a yes that does not meet what a route demands.
+_MISMATCHES: Final = frozenset({"hostname-mismatch", "action-mismatch"})
+
+
 class Cause(StrEnum):
     """Why there is no verdict."""
 
@@ -159,5 +163,11 @@ class Decision:
 
     @property
     def error_codes(self) -> tuple[str, ...]:
-        """The error codes a client is told, empty when the request is admitted."""
-        return () if self.admitted else (_REFUSALS[self.reason][1],)
+        """The error codes a client is told, empty when the request is admitted. No provider's words are passed on."""
+        match self.verdict:
+            case _ if self.admitted:
+                return ()
+            case Failed(codes=(code, *_)) if code in _MISMATCHES:
+                return (code,)
+            case _:
+                return (_REFUSALS[self.reason][1],)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Final, TypeAlias, assert_never
 
@@ -259,7 +259,17 @@ async def _call(provider: Upstream, token: str, visitor: str | None, shared: Ver
             break
         await Sleep(pause)
     breaker.learn(verdict, clock.monotonic())
-    return verdict
+    return without_echoes(verdict, token, provider.revealed_secret)
+
+
+def without_echoes(verdict: Verdict, *hidden: str) -> Verdict:
+    """The verdict without those of the provider's words that repeat what must not be logged (threats.md R35)."""
+    match verdict:
+        case Passed():
+            return verdict
+        case _:
+            codes = tuple(code for code in verdict.codes if not any(word in code for word in hidden))
+            return verdict if len(codes) == len(verdict.codes) else replace(verdict, codes=codes)
 
 
 def meets(verdict: Verdict, demands: Demands, now: float) -> Verdict:

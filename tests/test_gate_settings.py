@@ -67,6 +67,9 @@ def problems(**settings: Any) -> str:
         ({"providers": {"old": {"kind": "procaptcha"}}}, "providers.old.secret", "is missing"),
         ({"protect": [Route("POST /x", provider="old")]}, "protect[0].provider", "'old'"),
         ({"protect": [Route("POST /x", min_score=7)]}, "protect[0].min_score", "from 0 to 1"),
+        ({"protect": [Route("POST /x", min_score=0.5)]}, "protect[0].min_score", "not reported by provider caputchin"),
+        ({"protect": [Route("POST /x", hostnames="a.example")]}, "protect[0].hostnames", "not reported"),
+        ({"protct": ["POST /x"]}, "protct", "did you mean 'protect'?"),
         ({"protect": [Route("POST /x", json_pointer="a/b")]}, "protect[0].json_pointer", "/captcha/token"),
     ],
 )
@@ -99,7 +102,7 @@ def test_a_wrong_in_process_setting_is_named_with_its_fix(change: dict[str, Any]
 
 def test_all_problems_are_reported_at_once() -> None:
     text = problems(provider="caputchin", secret="cpt_pub_x", timeout="soon", on_outage="yes", mod="report")
-    for setting in ("provider.secret", "provider.timeout", "on_outage", "provider.mod"):
+    for setting in ("provider.secret", "provider.timeout", "on_outage", "mod: unknown key"):
         assert setting in text
 
 

@@ -67,6 +67,7 @@ class Upstream(ABC):
     codes: ClassVar[Mapping[str, Reason]] = {}  # what the provider's own words mean; MISCONFIGURED for our mistakes
     single_use: ClassVar[bool] = True  # does the provider refuse a token the second time? else the gate claims it
     remember: ClassVar[float] = 0.0  # seconds such a claim has to last: longer than any token of this kind lives
+    reports: ClassVar[frozenset[str]] = frozenset()  # which demands of a route its verdicts can meet
     max_attempts: ClassVar[int] = 1
     max_token: ClassVar[int] = 2048
     token_shape: ClassVar[re.Pattern[str]] = re.compile(r"[!-~]+")

@@ -24,6 +24,7 @@ class GotCHA(Upstream):
     """`send_remote_ip`: behind a proxy GotCHA may have seen another address than we do, which fails the visitor."""
 
     kind: ClassVar = "gotcha"
+    reports: ClassVar = frozenset({"hostnames", "max_age"})
     endpoints: ClassVar = {"tls": "https://api.gotcha.land/api/siteverify", "documented": GOTCHA_DOCUMENTED_URL}
     codes: ClassVar = {
         "missing-input-secret": Reason.MISCONFIGURED,

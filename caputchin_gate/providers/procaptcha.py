@@ -36,6 +36,7 @@ class Procaptcha(Upstream):
     """
 
     kind: ClassVar = "procaptcha"
+    reports: ClassVar = frozenset({"min_score", "max_score"})
     endpoints: ClassVar = {"global": "https://api.prosopo.io/siteverify"}
     codes: ClassVar = {
         "API.MISSING_BODY": Reason.MISCONFIGURED,

@@ -192,7 +192,10 @@ class SqliteStore:
             return database
         database = connection.open()
         try:
-            (identity,) = database.execute(_IDENTITY).fetchone()
+            found = database.execute(_IDENTITY).fetchone()
+            if found is None:
+                raise OSError("the file holds something else than a store of this version")
+            (identity,) = found
             if self._identity not in (None, identity):
                 database.execute(_RAISE_HORIZON, (now + self._longest,))
                 if self._signing_key is not None:
