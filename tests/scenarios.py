@@ -138,7 +138,12 @@ REFUSED: Final = (
     refused("another charset", f"POST /contact\n{FORM}; charset=utf-16", b"caputchin-token={fresh}", 415),
     refused("JSON in UTF-16", f"POST /contact\n{JSON}", '{"caputchin-token":"{fresh}"}'.encode("utf-16"), 400),
     refused("broken JSON", f"POST /contact\n{JSON}", b'{"caputchin-token":"{fresh}"', 400),
-    refused("deep JSON", f"POST /contact\n{JSON}", b'{"caputchin-token":"{fresh}","x":' + b"[" * 100_000, 400),
+    refused(
+        "deep JSON",
+        f"POST /contact\n{JSON}",
+        b'{"caputchin-token":"{fresh}","x":' + b"[" * 1000 + b"]" * 1000 + b"}",
+        400,
+    ),
     refused("a JSON array", f"POST /contact\n{JSON}", b'["{fresh}"]'),
     refused("a number for a token", f"POST /contact\n{JSON}", b'{"caputchin-token":1}'),
     refused(

@@ -11,6 +11,8 @@ from caputchin_gate.tokens.outcome import Candidates, Outcome, Places, Refused, 
 from caputchin_gate.verdict import Reason
 
 MAX_DEPTH: Final = 64
+MAX_DIGITS: Final = 4300  # https://docs.python.org/3/library/stdtypes.html#int-max-str-digits
+MAX_VALUES: Final = 10_000  # commas and brackets: what a form or a program sends has hundreds
 
 _INDEX: Final = re.compile(r"0|[1-9][0-9]{0,8}")  # RFC 6901 4
 _UTF8_MARK: Final = b"\xef\xbb\xbf"
@@ -19,6 +21,7 @@ _NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
 _STEPS: Final = bytes.maketrans(b"[]{}", b"\x01\xff\x01\xff")  # one deeper, one higher, as signed bytes
 
 _TOO_LARGE: Final = Refused(Reason.BODY_TOO_LARGE, "JSON over the size limit")
+_TOO_MANY: Final = Refused(Reason.BODY_TOO_LARGE, "JSON with too many values")
 _TOO_DEEP: Final = unreadable("JSON nested too deeply")
 _MALFORMED: Final = unreadable("malformed JSON")
 _DUPLICATE: Final = unreadable("a JSON key twice on the way to the token")
@@ -48,8 +51,9 @@ class JsonBody:
         return self._candidates.outcome()
 
     def _read(self, body: bytes) -> Refused | None:
-        if _deeper_than(MAX_DEPTH, body):
-            return _TOO_DEEP
+        refused = _too_costly(body)
+        if refused is not None:
+            return refused
         try:
             document = _parse(body)
         except (ValueError, RecursionError, MemoryError):
@@ -90,19 +94,33 @@ class JsonBody:
 
 def _parse(body: bytes) -> Any:
     return json.loads(
-        body.removeprefix(_UTF8_MARK).decode("utf-8"), object_pairs_hook=tuple, parse_constant=_refuse_constant
+        body.removeprefix(_UTF8_MARK).decode("utf-8"),
+        object_pairs_hook=tuple,
+        parse_int=_read_integer,
+        parse_constant=_refuse_constant,
     )
+
+
+def _read_integer(digits: str) -> int:
+    """Its value doesn't matter, but Python's own frameworks stop at integers of this length."""
+    if len(digits) > MAX_DIGITS:
+        raise ValueError("an integer that Python does not read")
+    return 0
 
 
 def _refuse_constant(_: str) -> NoReturn:
     raise ValueError("NaN and Infinity are not JSON")
 
 
-def _deeper_than(limit: int, body: bytes) -> bool:
-    """Whether brackets outside strings are nested deeper. All loops over bytes run in C."""
-    if body.count(b"[") + body.count(b"{") <= limit:
-        return False
+def _too_costly(body: bytes) -> Refused | None:
+    """Why the body is not even parsed: parsing costs by values, not by bytes. All loops over bytes run in C."""
+    if body.count(b"[") + body.count(b"{") <= MAX_DEPTH and body.count(b",") <= MAX_VALUES // 2:
+        return None
     unescaped = body.replace(rb"\\", b"").replace(rb"\"", b"")
+    if unescaped.count(b'"') > 4 * MAX_VALUES:  # a key and a text for each
+        return _TOO_MANY
     outside_strings = b"".join(unescaped.split(b'"')[::2])
-    steps = memoryview(outside_strings.translate(_STEPS, _NO_BRACKETS)).cast("b")
-    return limit + 1 in accumulate(steps)
+    brackets = outside_strings.translate(_STEPS, _NO_BRACKETS)
+    if outside_strings.count(b",") + len(brackets) > MAX_VALUES:
+        return _TOO_MANY
+    return _TOO_DEEP if MAX_DEPTH + 1 in accumulate(memoryview(brackets).cast("b")) else None

@@ -79,8 +79,16 @@ POINTED = Places((FIELD, OLD_FIELD), json_pointer="/captcha/a~1b~01/1/token")
         ('{"caputchin-token": "abc"}'.encode("utf-32"), UNREADABLE),
         (b'\xef\xbb\xbf\xef\xbb\xbf{"caputchin-token": "abc"}', UNREADABLE),
         (b'{"caputchin-token": "abc", "x": ' + b"[" * 64 + b"]" * 64 + b"}", UNREADABLE),
-        (b'{"caputchin-token": "abc", "x": ' + b'{"a":[' * 50_000 + b"]}" * 50_000 + b"}", UNREADABLE),
-        (b"[" * 500_000, UNREADABLE),
+        (b'{"caputchin-token": "abc", "x": ' + b'{"a":[' * 100 + b"]}" * 100 + b"}", UNREADABLE),
+        # what costs by values and not by bytes is not even parsed
+        (b'{"caputchin-token": "abc", "x": ' + b'{"a":[' * 50_000 + b"]}" * 50_000 + b"}", "body-too-large 413"),
+        (b"[" * 500_000, "body-too-large 413"),
+        (b'{"caputchin-token": "abc", "x": [' + b"1," * 10_000 + b"1]}", "body-too-large 413"),
+        (b'{"caputchin-token": "abc", "x": [' + b"1," * 9_000 + b"1]}", "abc"),
+        (b'{"caputchin-token": "abc", "x": ["' + b'","' * 30_000 + b'"]}', "body-too-large 413"),
+        (b'{"caputchin-token": "abc", "x": "' + b"[,{" * 30_000 + b'"}', "abc"),
+        (b'{"caputchin-token": "abc", "x": ' + b"1" * 4300 + b"}", "abc"),
+        (b'{"caputchin-token": "abc", "x": ' + b"1" * 4301 + b"}", UNREADABLE),
     ],
 )
 def test_the_token_is_a_string_under_its_key_at_the_top(body: bytes, expected: str, size: int) -> None:
