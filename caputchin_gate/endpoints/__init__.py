@@ -1,0 +1,32 @@
+"""Everything the gate answers itself, below its mount: the widget script and the paths of the in-process protocols.
+
+    captcha.js                 our widget
+    api/v1/captcha/...         captchaapi.eu's protocol, which is our own too
+
+One file a protocol stands beside this one. No request below the mount reaches the application, and no rule locks
+these paths (threats.md R41).
+"""
+
+from __future__ import annotations
+
+from caputchin_gate.endpoints import native, widget
+from caputchin_gate.endpoints.answers import not_found
+from caputchin_gate.endpoints.sites import Endpoints, Site
+from caputchin_gate.endpoints.widget import widget_script
+from caputchin_gate.messages import RequestHead, Response
+
+__all__ = ["Endpoints", "Site", "respond", "widget_script"]
+
+
+async def respond(head: RequestHead, own: Endpoints) -> Response:
+    """Answer a request below the mount."""
+    path = head.path.removeprefix(head.root_path) if head.root_path else head.path
+    if not path.startswith(own.mount + "/"):
+        return not_found()
+    match path[len(own.mount) + 1 :].rstrip("/").split("/"):
+        case ["captcha.js"]:
+            return widget.respond(head)
+        case ["api", "v1", "captcha", act]:
+            return await native.respond(head, act, own)
+        case _:
+            return not_found()

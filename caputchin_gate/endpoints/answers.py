@@ -1,0 +1,81 @@
+"""What the protocols' own paths have in common on the wire: JSON bodies read within a limit, JSON answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from caputchin_gate.effects import BodyEnd, ReadBody
+from caputchin_gate.messages import Headers, Response
+
+MAX_BODY: Final = 64 * 1024
+PREFLIGHT_AGE: Final = "600"
+
+_JSON: Final[Headers] = (
+    ("Content-Type", "application/json; charset=utf-8"),
+    ("Cache-Control", "no-store"),
+    ("X-Content-Type-Options", "nosniff"),
+)
+
+
+async def json_body() -> dict[str, Any] | None:
+    """The request's JSON object, None for anything else."""
+    body = bytearray()
+    while True:
+        match await ReadBody(MAX_BODY):
+            case bytes() as piece:
+                body += piece
+                if len(body) > MAX_BODY:
+                    return None
+            case BodyEnd.COMPLETE:
+                break
+            case _:
+                return None
+    try:
+        value = json.loads(body.decode())
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def answer(status: int, members: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Response:
+    body = json.dumps(members, separators=(",", ":")).encode()
+    return Response(status, (*_JSON, *(headers or {}).items(), ("Content-Length", str(len(body)))), body)
+
+
+def refused(
+    status: int,
+    error_code: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    retry_after: int | None = None,
+    **members: Any,
+) -> Response:
+    """A refusal in captchaapi.eu's words, which are those of our own paths too."""
+    sent = dict(headers or {})
+    if retry_after is not None:
+        sent["Retry-After"] = str(retry_after)
+        members["retry_after"] = retry_after
+    return answer(status, {"success": False, "error_code": error_code, **members}, sent)
+
+
+def preflight(cors: Mapping[str, str], allowed_headers: str) -> Response:
+    """The answer to OPTIONS: what a page of an allowed origin may send."""
+    return Response(
+        204,
+        (
+            *cors.items(),
+            ("Access-Control-Allow-Methods", "POST, OPTIONS"),
+            ("Access-Control-Allow-Headers", allowed_headers),
+            ("Access-Control-Max-Age", PREFLIGHT_AGE),
+        ),
+    )
+
+
+def not_found() -> Response:
+    return refused(404, "not_found")
+
+
+def method_not_allowed(allow: str) -> Response:
+    return refused(405, "method_not_allowed", headers={"Allow": allow})

@@ -1,0 +1,77 @@
+"""The sites that challenges are issued for: whose pages may ask, and how often one client did."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+from caputchin_gate.client_address import TrustedProxies
+from caputchin_gate.clock import Clock
+from caputchin_gate.engines.native import NativeChallenges
+from caputchin_gate.messages import RequestHead
+from caputchin_gate.secret import Secret
+
+COUNT_WINDOW: Final = 60.0
+
+# A widget tells its own clock from ours by Date, and when to come back by Retry-After.
+_EXPOSED: Final = {"Access-Control-Expose-Headers": "Date, Retry-After"}
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A site that this gate issues challenges for. Without domains, pages of any origin may ask for one."""
+
+    challenges: NativeChallenges
+    secrets: tuple[Secret, ...] = ()
+    domains: frozenset[str] = frozenset()
+
+    @property
+    def key(self) -> str:
+        return self.challenges.site_key
+
+    def owns(self, presented: str) -> bool:
+        """Whether this is a secret of the site. Each is compared, in constant time."""
+        matches = [hmac.compare_digest(presented.encode(), secret.reveal().encode()) for secret in self.secrets]
+        return any(matches)
+
+    def serves(self, head: RequestHead) -> bool:
+        """Whether the page that asks is one of this site's."""
+        origin = head.header("origin")
+        return not self.domains or host_of(origin or head.header("referer")) in self.domains
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """What the gate's own paths need to know."""
+
+    mount: str
+    sites: Mapping[str, Site]
+    clock: Clock
+    trusted_proxies: TrustedProxies
+    counting_key: bytes
+
+
+def count_key(own: Endpoints, site: Site, network: str | None) -> bytes:
+    """Clients are counted under a keyed hash: the store never learns an address."""
+    message = f"{len(site.key)}:{site.key}{network or ''}".encode()
+    return hashlib.blake2b(message, key=own.counting_key, digest_size=16).digest()
+
+
+def host_of(url: str | None) -> str:
+    try:
+        return (urlsplit(url or "").hostname or "").lower()
+    except ValueError:
+        return ""
+
+
+def cors(origin: str | None, site: Site) -> dict[str, str]:
+    """Error answers need these too: without them a page sees a network error instead of the answer."""
+    if not site.domains:
+        return {"Access-Control-Allow-Origin": "*", **_EXPOSED}
+    if origin is not None and host_of(origin) in site.domains and origin.isascii() and origin.isprintable():
+        return {"Access-Control-Allow-Origin": origin, "Vary": "Origin", **_EXPOSED}
+    return {"Vary": "Origin"}
