@@ -17,7 +17,7 @@ from typing import Final, TypeAlias, assert_never
 from caputchin_gate.client_address import network_of
 from caputchin_gate.clock import Clock
 from caputchin_gate.effects import Call, Claim, Claimed, ClaimResult, NoReply, Sleep, StoreDown
-from caputchin_gate.engines.native import FORGED, NativeChallenges, Solved
+from caputchin_gate.engines import FORGED, Engine, Solved
 from caputchin_gate.messages import HttpReply
 from caputchin_gate.providers import Retry, Submission, Upstream
 from caputchin_gate.verdict import OUTAGES, Cause, Failed, Misconfigured, Passed, Reason, Unavailable, Verdict
@@ -29,11 +29,11 @@ BACKOFF: Final = 3  # each pause between two attempts is so many times longer th
 
 @dataclass(frozen=True, slots=True)
 class InProcess:
-    """A verifier that needs nobody: the gate checks its own challenges, one engine for each site."""
+    """A verifier that needs nobody: the gate checks its own tokens, one engine for each site."""
 
     kind: str
     token_field: str
-    sites: tuple[NativeChallenges, ...]
+    sites: tuple[Engine, ...]
 
 
 Verifier: TypeAlias = Upstream | InProcess
@@ -159,7 +159,7 @@ async def verify(
 async def _check(
     verifier: InProcess, token: str, visitor: str | None, demands: Demands, shared: Verification
 ) -> Verdict:
-    """Check a solution of our own challenge, then claim it: the work is judged before anything is stored (R10)."""
+    """Check a token of our own, then claim it: the work is judged before anything is stored (R10)."""
     now = shared.clock.now()
     network = network_of(visitor) if visitor is not None else None
     verdict: Verdict = Failed(Reason.TOKEN_MALFORMED)
@@ -171,7 +171,7 @@ async def _check(
                 return await _claim(verifier.kind, solved, now)
             case Failed() as failed:
                 verdict = failed
-                if failed != FORGED:  # else it is perhaps a challenge of the next site
+                if failed != FORGED:  # else it is perhaps a token of the next site
                     break
     return verdict
 

@@ -14,7 +14,8 @@ from caputchin_gate.client_address import client_of, network_of
 from caputchin_gate.effects import Claim, ClaimResult, Count, Counted, StoreDown
 from caputchin_gate.endpoints.answers import answer, json_body, method_not_allowed, not_found, preflight, refused
 from caputchin_gate.endpoints.sites import COUNT_WINDOW, Endpoints, Site, cors, count_key
-from caputchin_gate.engines.native import NONCE_BYTES, Solved
+from caputchin_gate.engines import Solved
+from caputchin_gate.engines.native import NONCE_BYTES
 from caputchin_gate.messages import RequestHead, Response
 from caputchin_gate.verdict import Failed
 

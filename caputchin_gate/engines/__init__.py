@@ -9,7 +9,9 @@ from __future__ import annotations
 import hmac
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, Protocol, TypeAlias
+
+from caputchin_gate.verdict import Failed, Reason
 
 LEEWAY: Final = 30  # seconds that two of our machines' clocks may differ (threats.md R33)
 
@@ -25,6 +27,30 @@ class Solved:
     until: float
     issued_at: float
     site_key: str
+
+
+# Not of this site, or of nobody: another site's engine may know the token.
+FORGED: Final = Failed(Reason.TOKEN_REJECTED, ("invalid_token",))
+
+
+class Engine(Protocol):
+    """The side of a protocol that a guarded route sees: judges the tokens of one site, and remembers nothing."""
+
+    def check(self, value: str, *, now: float, client: str | None, action: str = "") -> Solved | Failed:
+        """Whether the token is right and for this client network and action; FORGED for one that isn't this site's."""
+
+
+def same_client(binding: Binding, tag: bytes, own_tag: bytes | None) -> bool:
+    """Whether who brings a token is who got it (captchaapi.md 6).
+
+    tag:     a keyed hash of the client network that got the token, zeros where it was not known
+    own_tag: the same of who brings it, None where that is not known
+    """
+    if binding == "off":
+        return True
+    if own_tag is None or not any(tag):
+        return binding == "if-known"
+    return hmac.compare_digest(tag, own_tag)
 
 
 def purpose_key(signing_key: bytes, purpose: str) -> bytes:

@@ -20,11 +20,9 @@ from struct import Struct
 from typing import Final
 
 from caputchin_gate.difficulty import Curve, Hardening, Multipliers
-from caputchin_gate.engines import LEEWAY, Binding, KeyedHash, Solved, purpose_key
+from caputchin_gate.engines import FORGED, LEEWAY, Binding, KeyedHash, Solved, purpose_key, same_client
 from caputchin_gate.errors import ConfigurationError, Problem
 from caputchin_gate.verdict import Failed, Reason
-
-__all__ = ["FORGED", "NONCE_BYTES", "Challenge", "NativeChallenges", "Solved", "meets"]
 
 NONCE_BYTES: Final = 4
 LEAST_SIGNING_KEY: Final = 32  # bytes (threats.md R11)
@@ -48,7 +46,6 @@ _FROM_URL: Final = bytes.maketrans(b"-_", b"+/")
 # The codes are captchaapi.eu's words (captchaapi.md 5).
 _NO_TOKEN: Final = Failed(Reason.TOKEN_MALFORMED, ("invalid_token",))
 _NO_SOLUTION: Final = Failed(Reason.TOKEN_MALFORMED, ("invalid_solution",))
-FORGED: Final = Failed(Reason.TOKEN_REJECTED, ("invalid_token",))  # not of this site, or of nobody
 _EXPIRED: Final = Failed(Reason.TOKEN_EXPIRED, ("invalid_token",))
 _ELSEWHERE: Final = Failed(Reason.TOKEN_ELSEWHERE, ("invalid_token",))
 _UNSOLVED: Final = Failed(Reason.TOKEN_REJECTED, ("invalid_solution",))
@@ -150,7 +147,7 @@ class NativeChallenges:
         target = self.curve.target(difficulty & _STEP_MASK, _STATES[difficulty >> _STATE_SHIFT])
         if target is None:
             return FORGED
-        if not self._is_at_home(keys, tag, client):
+        if not same_client(self._binding, tag, keys.tag(client) if client is not None else None):
             return _ELSEWHERE
         if not meets(token, value[_TOKEN_CHARACTERS + 1 :], target):
             return _UNSOLVED
@@ -161,14 +158,6 @@ class NativeChallenges:
             if compare_digest(keys.mac(body, action), mac):
                 return keys
         return None
-
-    def _is_at_home(self, keys: _Keys, tag: bytes, client: str | None) -> bool:
-        """Whether the redeeming client is the one that asked (captchaapi.md 6)."""
-        if self._binding == "off":
-            return True
-        if client is None or tag == _UNBOUND:
-            return self._binding == "if-known"
-        return compare_digest(tag, keys.tag(client))
 
     def _claim_key(self, token: bytes) -> bytes:
         """Of site and challenge, not of the solution: whatever solves one challenge is one token."""
