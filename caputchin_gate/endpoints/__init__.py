@@ -2,6 +2,7 @@
 
     captcha.js                 our widget
     api/v1/captcha/...         captchaapi.eu's protocol, which is our own too
+    cap/SITEKEY/...            Cap's
 
 One file a protocol stands beside this one. No request below the mount reaches the application, and no rule locks
 these paths (threats.md R41).
@@ -9,7 +10,7 @@ these paths (threats.md R41).
 
 from __future__ import annotations
 
-from caputchin_gate.endpoints import native, widget
+from caputchin_gate.endpoints import cap, native, widget
 from caputchin_gate.endpoints.answers import not_found
 from caputchin_gate.endpoints.sites import Endpoints, Site
 from caputchin_gate.endpoints.widget import widget_script
@@ -28,5 +29,9 @@ async def respond(head: RequestHead, own: Endpoints) -> Response:
             return widget.respond(head)
         case ["api", "v1", "captcha", act]:
             return await native.respond(head, act, own)
+        case ["cap", site_key, act]:
+            return await cap.respond(head, site_key, act, own)
+        case ["cap", "siteverify"]:
+            return await cap.respond(head, None, "siteverify", own)
         case _:
             return not_found()

@@ -1,16 +1,21 @@
-"""What the protocols' own paths have in common on the wire: JSON bodies read within a limit, JSON answers."""
+"""What the protocols' own paths have in common on the wire: small bodies of JSON or forms, JSON answers."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, Final
+from urllib.parse import parse_qsl
 
 from caputchin_gate.effects import BodyEnd, ReadBody
-from caputchin_gate.messages import Headers, Response
+from caputchin_gate.messages import Headers, RequestHead, Response
 
 MAX_BODY: Final = 64 * 1024
+MAX_FIELDS: Final = 1000
 PREFLIGHT_AGE: Final = "600"
+
+_BAD_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 _JSON: Final[Headers] = (
     ("Content-Type", "application/json; charset=utf-8"),
@@ -21,6 +26,15 @@ _JSON: Final[Headers] = (
 
 async def json_body() -> dict[str, Any] | None:
     """The request's JSON object, None for anything else."""
+    match await whole_body():
+        case bytes() as body:
+            return json_object(body)
+        case _:
+            return None
+
+
+async def whole_body() -> bytes | BodyEnd | None:
+    """The body within the limit, None if it is longer; else how it ended before its time."""
     body = bytearray()
     while True:
         match await ReadBody(MAX_BODY):
@@ -29,14 +43,35 @@ async def json_body() -> dict[str, Any] | None:
                 if len(body) > MAX_BODY:
                     return None
             case BodyEnd.COMPLETE:
-                break
-            case _:
-                return None
+                return bytes(body)
+            case end:
+                return end
+
+
+def json_object(body: bytes) -> dict[str, Any] | None:
+    """A JSON object in UTF-8. Of a member that stands twice the first counts, at every depth."""
     try:
-        value = json.loads(body.decode())
+        value = json.loads(body.decode("utf-8-sig"), object_pairs_hook=lambda pairs: dict(reversed(pairs)))
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
+
+
+def fields_of(head: RequestHead, body: bytes) -> Mapping[str, Any]:
+    """The fields of a siteverify request: JSON or a form, in the query if there is no body. The first of a name counts.
+
+    Clients that don't say which it is, or wrongly, are common (siteverify-server.md 2).
+    """
+    media = (head.header("content-type") or "").partition(";")[0].strip().lower()
+    is_form = media == "application/x-www-form-urlencoded"
+    if not is_form and (media == "application/json" or media.endswith("+json") or body.lstrip()[:1] == b"{"):
+        return json_object(body) or {}
+    try:
+        typed = body.decode() or head.query
+        pairs = parse_qsl(typed, keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS)
+    except ValueError:
+        return {}
+    return {} if _BAD_ESCAPE.search(typed) else dict(reversed(pairs))
 
 
 def answer(status: int, members: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Response:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from caputchin_gate.client_address import TrustedProxies
 from caputchin_gate.clock import Clock
+from caputchin_gate.engines.cap import CapChallenges
 from caputchin_gate.engines.native import NativeChallenges
 from caputchin_gate.messages import RequestHead
 from caputchin_gate.secret import Secret
@@ -23,11 +24,15 @@ _EXPOSED: Final = {"Access-Control-Expose-Headers": "Date, Retry-After"}
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A site that this gate issues challenges for. Without domains, pages of any origin may ask for one."""
+    """A site that this gate issues challenges for. Without domains, pages of any origin may ask for one.
+
+    The protocols beside our own are None where no provider needs them, and then have no paths either.
+    """
 
     challenges: NativeChallenges
     secrets: tuple[Secret, ...] = ()
     domains: frozenset[str] = frozenset()
+    cap: CapChallenges | None = None
 
     @property
     def key(self) -> str:

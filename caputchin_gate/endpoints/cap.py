@@ -1,0 +1,190 @@
+"""Cap's protocol, for its own widget and for clients of its server (cap.md 2 to 5, 8, 10).
+
+    POST cap/SITEKEY/challenge      a challenge, for the browser
+    POST cap/SITEKEY/redeem         a token for its solution
+    POST cap/SITEKEY/siteverify     a verdict about the token, for other back ends; also cap/siteverify
+
+Statuses and texts are those of Cap Standalone: its widget reads `error` whatever the status is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, Final
+
+from caputchin_gate.client_address import client_of, network_of
+from caputchin_gate.effects import BodyEnd, Claim, ClaimResult, Count, Counted, StoreDown
+from caputchin_gate.endpoints.answers import answer, fields_of, json_object, not_found, preflight, whole_body
+from caputchin_gate.endpoints.sites import COUNT_WINDOW, Endpoints, Site, cors, count_key
+from caputchin_gate.engines import Solved
+from caputchin_gate.engines.cap import NONCE_BYTES, CapChallenges, Challenge, Redeemed, Refusal
+from caputchin_gate.messages import RequestHead, Response
+from caputchin_gate.verdict import Failed, Reason
+
+LONGEST_TOKEN: Final = 4096
+LONGEST_SECRET: Final = 512
+
+_REFUSALS: Final[Mapping[Refusal, tuple[int, str]]] = {
+    Refusal.INVALID_SOLUTIONS: (400, "Invalid solutions"),
+    Refusal.INVALID_TOKEN: (403, "Invalid challenge token"),
+    Refusal.SCOPE_MISMATCH: (403, "Challenge token does not match site key"),
+    Refusal.EXPIRED: (403, "Challenge expired"),
+    Refusal.INVALID_SOLUTION: (403, "Invalid solution"),
+}
+_UNKNOWN_SITE: Final = "Invalid site key or secret"
+_NOTHING: Final = (None, "", 0, False)
+_ANY_ORIGIN: Final = {"Access-Control-Allow-Origin": "*"}
+
+
+async def respond(head: RequestHead, site_key: str | None, act: str, own: Endpoints) -> Response:
+    """Answer below cap/. `site_key` is None in the one path that names no site."""
+    if not any(site.cap for site in own.sites.values()):
+        return not_found()
+    site = own.sites.get(site_key) if site_key is not None else None
+    allowed = cors(head.header("origin"), site) if site is not None else _ANY_ORIGIN
+    match head.method.upper(), act:
+        case "POST", "challenge":
+            return await _challenge(head, site, own, allowed)
+        case "POST", "redeem":
+            return await _redeem(head, site, own, allowed)
+        case "OPTIONS", "challenge" | "redeem":
+            return preflight(allowed, "content-type")
+        case _, "challenge" | "redeem":
+            return _refused(405, "Method not allowed", {**allowed, "Allow": "POST, OPTIONS"})
+        case "POST", "siteverify":
+            return await _siteverify(head, site_key, own)
+        case "OPTIONS", "siteverify":  # for servers alone: no page of any origin may call it
+            return Response(204, (("Allow", "POST"),))
+        case _, "siteverify":
+            return _refused(405, "Method not allowed", {"Allow": "POST"})
+        case _:
+            return not_found()
+
+
+def _refused(status: int, error: str, headers: Mapping[str, str] | None = None, **members: Any) -> Response:
+    return answer(status, {"success": False, "error": error, **members}, headers)
+
+
+# POST challenge
+
+
+async def _challenge(head: RequestHead, site: Site | None, own: Endpoints, allowed: Mapping[str, str]) -> Response:
+    if site is None or site.cap is None:
+        return _refused(404, _UNKNOWN_SITE, allowed)
+    if not site.serves(head):
+        return _refused(403, "Blocked", allowed)
+    network, now, most = _network(head, own), own.clock.now(), site.challenges.curve.cap
+    match await Count(count_key(own, site, network), COUNT_WINDOW, now):
+        case StoreDown():
+            return _refused(503, "Verification unavailable", {**allowed, "Retry-After": "5"})
+        case Counted(count=count, ends_at=ends_at) if count >= most:
+            limits = {"X-RateLimit-Limit": str(most), "X-RateLimit-Remaining": "0"}
+            retry_after = {"Retry-After": str(max(1, math.ceil(ends_at - now)))}
+            return _refused(429, "Rate limit exceeded", {**allowed, **limits, **retry_after})
+        case Counted():
+            issued = site.cap.issue(now=now, nonce=own.clock.random_bytes(NONCE_BYTES), client=network)
+    return answer(200, _as_sent(issued), allowed)
+
+
+def _as_sent(issued: Challenge) -> dict[str, Any]:
+    """A challenge as the widget reads it (cap.md 3.1, 5)."""
+    work, common = issued.work, {"token": issued.token, "expires": issued.expires}
+    if work.format == 1:
+        return {"challenge": {"c": work.puzzles, "s": work.salt_length, "d": work.difficulty}, **common}
+    challenges: list[dict[str, Any]] = [
+        {"protocol": "sha256-pow", "payload": {"salt": salt, "target": target}} for salt, target in issued.puzzles
+    ]
+    if (lock := issued.lock) is not None:
+        payload = {"N": lock.modulus, "x": lock.base, "t": lock.squarings}
+        challenges.append({"protocol": "rsw", "payload": payload})
+    return {"format": 2, "challenges": challenges, **common}
+
+
+def _network(head: RequestHead, own: Endpoints) -> str | None:
+    client = client_of(head, own.trusted_proxies)
+    return network_of(client) if client is not None else None
+
+
+# POST redeem, in the order of cap.md 3.7: a wrong solution claims nothing
+
+
+async def _redeem(head: RequestHead, site: Site | None, own: Endpoints, allowed: Mapping[str, str]) -> Response:
+    match await whole_body():
+        case bytes() as body:
+            request = json_object(body) or {}
+        case None:
+            return _refused(413, "Request body too large", allowed)
+        case BodyEnd():
+            request = {}
+    token, solutions = request.get("token"), request.get("solutions")
+    if token in _NOTHING or solutions in _NOTHING:
+        return _refused(400, "Missing required fields", allowed)
+    if site is None or site.cap is None:
+        return _refused(404, "Invalid site key", allowed)
+    if not isinstance(token, str) or not isinstance(solutions, list):
+        return _refused(400, "Invalid solutions", allowed)
+    now = own.clock.now()
+    match site.cap.redeem(token, solutions, now=now, client=_network(head, own)):
+        case Refusal() as refusal:
+            status, error = _REFUSALS[refusal]
+            return _refused(status, error, allowed)
+        case Redeemed() as redeemed:
+            pass
+    match await Claim(redeemed.claim_key, redeemed.until, now):
+        case ClaimResult.WON:
+            return answer(200, {"success": True, "token": redeemed.token, "expires": redeemed.expires}, allowed)
+        case ClaimResult.LOST:
+            return _refused(403, "Challenge already redeemed", allowed)
+        case ClaimResult.STORE_DOWN:
+            return _refused(403, "Verification unavailable", allowed, reason="nonce_store_error")
+
+
+# POST siteverify: a wrong secret or site touches no token
+
+
+async def _siteverify(head: RequestHead, site_key: str | None, own: Endpoints) -> Response:
+    if (head.header("content-encoding") or "identity").strip().lower() != "identity":
+        return _refused(415, "Unsupported content encoding")
+    match await whole_body():
+        case bytes() as body:
+            request = fields_of(head, body)
+        case None:
+            return _refused(413, "Request body too large")
+        case BodyEnd():
+            request = {}
+    secret, response = _text(request.get("secret")), _text(request.get("response"))
+    parts = response.split(":")
+    if not secret or len(parts) != 3:
+        return _refused(400, "Missing required parameters")
+    site = own.sites.get(parts[0])
+    if site is None or site.cap is None or site_key not in (None, site.key):
+        return _refused(404, _UNKNOWN_SITE)
+    if len(secret) > LONGEST_SECRET or not site.owns(secret):
+        return _refused(403, _UNKNOWN_SITE)
+    return await _verdict(site.cap, response, request.get("remoteip"), own.clock.now())
+
+
+async def _verdict(cap: CapChallenges, response: str, visitor: object, now: float) -> Response:
+    """Cap's servers don't compare `remoteip`; here it counts where the settings require that clients are compared."""
+    compared = cap.binding == "require" and isinstance(visitor, str)
+    client = network_of(visitor) if compared and isinstance(visitor, str) else None
+    match cap.check(response, now=now, client=client):
+        case Failed(reason=Reason.TOKEN_EXPIRED):
+            return _refused(403, "Token expired")
+        case Failed():
+            return _refused(404, "Token not found")
+        case Solved() as solved:
+            pass
+    match await Claim(solved.claim_key, solved.until, now):
+        case ClaimResult.WON:
+            return answer(200, {"success": True})
+        case ClaimResult.LOST:
+            return _refused(404, "Token not found")
+        case ClaimResult.STORE_DOWN:
+            return _refused(500, "Internal error")
+
+
+def _text(value: object) -> str:
+    """A field without the blanks around it; what is no text, or too long to be one of ours, is as good as missing."""
+    return value.strip(" \t\r\n") if isinstance(value, str) and len(value) <= LONGEST_TOKEN else ""
