@@ -7,9 +7,10 @@ the token is the policy's (`verification.py`).
 from __future__ import annotations
 
 import hmac
+from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Final, Literal, Protocol, TypeAlias
+from typing import Any, Final, Literal, Protocol, TypeAlias
 
 from caputchin_gate.verdict import Failed, Reason
 
@@ -59,19 +60,20 @@ def purpose_key(signing_key: bytes, purpose: str) -> bytes:
 
 
 class KeyedHash:
-    """HMAC-SHA256 (RFC 2104) of messages that all begin the same, with that part and the key hashed in advance.
+    """HMAC (RFC 2104) of messages that all begin the same, with that part and the key hashed in advance.
 
     A third of what `hmac.digest` takes, and a check makes two of them.
     """
 
     __slots__ = ("_inner", "_outer")
 
-    def __init__(self, key: bytes, beginning: bytes = b"") -> None:
-        block = key.ljust(64, b"\0")
-        if len(block) > 64:
+    def __init__(self, key: bytes, beginning: bytes = b"", hashed: Callable[[bytes], Any] = sha256) -> None:
+        size = hashed(b"").block_size
+        block = key.ljust(size, b"\0")
+        if len(block) > size:
             raise ValueError("the key is longer than a block")
-        self._inner = sha256(bytes(byte ^ 0x36 for byte in block) + beginning)
-        self._outer = sha256(bytes(byte ^ 0x5C for byte in block))
+        self._inner = hashed(bytes(byte ^ 0x36 for byte in block) + beginning)
+        self._outer = hashed(bytes(byte ^ 0x5C for byte in block))
 
     def digest(self, message: bytes) -> bytes:
         inner = self._inner.copy()

@@ -26,10 +26,11 @@ def json_object(body: bytes) -> Answer | None:
     if len(body) > MAX_BODY:
         return None
     try:
-        found = json.loads(body.decode("utf-8"), object_pairs_hook=_distinct, parse_constant=_refuse)
+        text = body.decode("utf-8").strip(" \t\r\n")
+        found, end = _STRICT.raw_decode(text)
     except (ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) else None
+    return found if isinstance(found, dict) and end == len(text) else None
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> Answer:
@@ -41,6 +42,9 @@ def _distinct(pairs: list[tuple[str, Any]]) -> Answer:
 
 def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is not JSON")
+
+
+_STRICT = json.JSONDecoder(object_pairs_hook=_distinct, parse_constant=_refuse)
 
 
 def siteverify(reply: HttpReply, codes: Mapping[str, Reason], passed: Callable[[Answer], Passed]) -> Verdict:
