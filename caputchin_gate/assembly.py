@@ -14,7 +14,10 @@ from caputchin_gate.client_address import TrustedProxies
 from caputchin_gate.clock import Clock
 from caputchin_gate.config import Configuration, InProcessProvider
 from caputchin_gate.endpoints import Endpoints, Site
+from caputchin_gate.engines import Engine, purpose_key
+from caputchin_gate.engines.cap import CapChallenges
 from caputchin_gate.engines.native import NativeChallenges
+from caputchin_gate.engines.rsw import TimeLock
 from caputchin_gate.policy import OwnPath, Terms
 from caputchin_gate.providers import Upstream
 from caputchin_gate.routes import RouteTable, Rule
@@ -30,6 +33,7 @@ _DEFAULT_SOURCES: Final = frozenset({Source.FORM, Source.JSON, Source.HEADER})
 def own_endpoints(configuration: Configuration, store: Store, clock: Clock, trusted: TrustedProxies) -> Endpoints:
     own = configuration.in_process
     keys = _signing_keys(own["signing_key"], store)
+    cap = _cap_challenges(configuration, keys) if "cap" in _kinds_in_process(configuration) else {}
     sites = {
         site["site_key"]: Site(
             NativeChallenges(
@@ -41,11 +45,37 @@ def own_endpoints(configuration: Configuration, store: Store, clock: Clock, trus
             ),
             secrets=site["secret"],
             domains=frozenset(host.lower() for host in site["domains"]),
+            cap=cap.get(site["site_key"]),
         )
         for site in configuration.sites or (_DEFAULT_SITE,)
     }
     counting_key = hmac.digest(keys[0], b"caputchin_gate counting clients", "sha256")
     return Endpoints(own["mount"], sites, clock, trusted, counting_key)
+
+
+def _kinds_in_process(configuration: Configuration) -> set[str]:
+    providers = configuration.providers.values()
+    return {provider.kind for provider in providers if isinstance(provider, InProcessProvider)}
+
+
+def _cap_challenges(configuration: Configuration, keys: Sequence[bytes]) -> dict[str, CapChallenges]:
+    """Cap's side of each site. Making the primes of squarings takes a moment, and all sites share them."""
+    own = configuration.in_process
+    cap = own["cap"]
+    squarings = cap["work"].squarings
+    time_lock = TimeLock(purpose_key(keys[0], "cap squarings"), squarings) if squarings else None
+    return {
+        site["site_key"]: CapChallenges(
+            keys,
+            site_key=site["site_key"],
+            work=cap["work"],
+            binding=own["client_binding"],
+            challenge_lifetime=int(cap["lifetime"]),
+            token_lifetime=int(cap["token_lifetime"]),
+            time_lock=time_lock,
+        )
+        for site in configuration.sites or (_DEFAULT_SITE,)
+    }
 
 
 def _signing_keys(configured: Sequence[Secret], store: Store) -> tuple[bytes, ...]:
@@ -60,11 +90,18 @@ def verifiers_of(configuration: Configuration, endpoints: Endpoints | None) -> d
     for name, provider in configuration.providers.items():
         match provider:
             case InProcessProvider(kind=kind, token_field=token_field):
-                sites = tuple(site.challenges for site in endpoints.sites.values()) if endpoints else ()
-                verifiers[name] = InProcess(kind, token_field, sites)
+                sites = endpoints.sites.values() if endpoints else ()
+                verifiers[name] = InProcess(kind, token_field, tuple(_engine(kind, site) for site in sites))
             case Upstream():
                 verifiers[name] = provider
     return verifiers
+
+
+def _engine(kind: str, site: Site) -> Engine:
+    """What judges the tokens of a kind."""
+    if kind == "cap" and site.cap is not None:
+        return site.cap
+    return site.challenges
 
 
 def route_table(

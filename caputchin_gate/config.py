@@ -14,14 +14,32 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
 from caputchin_gate import providers
+from caputchin_gate.engines.cap import SITE_KEY, Work
 from caputchin_gate.errors import ConfigurationError, Problem, nearest
 from caputchin_gate.providers import Upstream
 from caputchin_gate.routes import RouteTable, Rule
 from caputchin_gate.secret import Secret
-from caputchin_gate.settings import IN_PROCESS, LIMITS, ROUTE, SITE, TOP, Setting, Wrong, duration, flag, secret, text
+from caputchin_gate.settings import (
+    CAP,
+    IN_PROCESS,
+    LIMITS,
+    ROUTE,
+    SITE,
+    TOP,
+    Setting,
+    Wrong,
+    duration,
+    flag,
+    secret,
+    text,
+)
 
-# The kinds whose tokens the gate can issue and check itself.
-IN_PROCESS_KINDS = ("caputchin", "captchaapi")
+# The kinds whose tokens the gate can issue and check itself, and what a route may demand of them.
+IN_PROCESS_KINDS: Final[Mapping[str, frozenset[str]]] = {
+    "caputchin": frozenset({"action", "max_age"}),
+    "captchaapi": frozenset({"action", "max_age"}),
+    "cap": frozenset({"max_age"}),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +106,7 @@ def read(typed: Table, *, must_guard: bool = False) -> Configuration:
     problems: list[Problem] = []
     top = _read_table(typed, TOP, "", problems)
     in_process = _read_table(_table(top["in_process"], "in_process", problems), IN_PROCESS, "in_process.", problems)
+    in_process["cap"] = _read_cap(in_process["cap"], problems)
     limits = _read_table(_table(top["limits"], "limits", problems), LIMITS, "limits.", problems)
     sites = tuple(
         _read_table(_table(site, f"in_process.sites[{index}]", problems), SITE, f"in_process.sites[{index}].", problems)
@@ -99,6 +118,7 @@ def read(typed: Table, *, must_guard: bool = False) -> Configuration:
         elif site["site_key"] in {earlier["site_key"] for earlier in sites[:index]}:
             problems.append(Problem(f"in_process.sites[{index}].site_key", "stands there twice"))
     named, default = _read_providers(top, problems)
+    problems += _cap_site_problems(named.values(), sites)
     routes = tuple(_read_routes(top, named, default, problems))
     problems += _route_problems(routes, top["exempt"])
     if must_guard and not routes:
@@ -225,6 +245,27 @@ def _read_in_process(
     return InProcessProvider(kind, token_field)
 
 
+def _read_cap(typed: object, problems: list[Problem]) -> Table:
+    """[in_process.cap]: its settings, with the work they amount to."""
+    table = _read_table(_table(typed, "in_process.cap", problems), CAP, "in_process.cap.", problems)
+    work = Work(**{key: table[key] for key in ("format", "puzzles", "salt_length", "difficulty", "squarings")})
+    if (found := work.problem()) is not None:
+        problems.append(Problem(f"in_process.cap.{found.setting}", found.what, found.fix))
+    return {**table, "work": work}
+
+
+def _cap_site_problems(provided: Iterable[Provider], sites: Sequence[Table]) -> Iterable[Problem]:
+    if not any(isinstance(provider, InProcessProvider) and provider.kind == "cap" for provider in provided):
+        return
+    for index, site in enumerate(sites):
+        if site["site_key"] is not None and not SITE_KEY.fullmatch(site["site_key"]):
+            yield Problem(
+                f"in_process.sites[{index}].site_key",
+                "can't stand in the path of a Cap endpoint",
+                "use up to 64 letters, digits, '-' and '_'",
+            )
+
+
 def _default_field(upstream: type[Upstream]) -> str:
     (default,) = (field.default for field in dataclasses.fields(upstream) if field.name == "token_field")
     return str(default)
@@ -303,7 +344,13 @@ def _read_routes(
 
 
 def _reported(provider: Provider | None) -> frozenset[str]:
-    return provider.reports if isinstance(provider, Upstream) else frozenset({"action", "max_age"})
+    match provider:
+        case InProcessProvider(kind=kind):
+            return IN_PROCESS_KINDS[kind]
+        case Upstream():
+            return provider.reports
+        case None:
+            return frozenset()
 
 
 def _route_problems(routes: Sequence[Table], exempt: Sequence[str]) -> Iterable[Problem]:

@@ -16,6 +16,7 @@ from typing import Any, Final
 from caputchin_gate import durations
 from caputchin_gate.client_address import TrustedProxies
 from caputchin_gate.difficulty import GREATEST_CAP
+from caputchin_gate.engines.cap import LEAST_SALT, MOST_PUZZLES, MOST_SALT
 from caputchin_gate.engines.native import LEAST_SIGNING_KEY
 from caputchin_gate.errors import ConfigurationError, closest, nearest
 from caputchin_gate.secret import Secret
@@ -156,14 +157,15 @@ def signing_keys(value: object) -> tuple[Secret, ...]:
     return keys
 
 
-def store(value: object) -> str:
-    """The name of a store, or its URL. It is not opened."""
+def store(value: object) -> str | Secret:
+    """The name of a store, or its URL, which is kept as a secret: it can hold a password. It is not opened."""
+    setting = text(value)
     try:
-        open_store(text(value))
+        open_store(setting)
     except ConfigurationError as failure:
         first = failure.problems[0]
         raise Wrong(first.what, first.fix) from None
-    return text(value)
+    return Secret(setting) if "@" in setting else setting
 
 
 def networks(value: object) -> tuple[str, ...]:
@@ -217,6 +219,10 @@ def json_pointer(value: object) -> str:
     return pointer
 
 
+def squarings(value: object) -> int:
+    return 0 if value == 0 and not isinstance(value, bool) else whole(10_000, 300_000)(value)
+
+
 def anything(value: object) -> object:
     return value
 
@@ -263,12 +269,27 @@ IN_PROCESS: Final[Mapping[str, Setting]] = {
     ),
     "challenges_per_minute": Setting(whole(10, GREATEST_CAP), 100, "The cap for one client network.", "100"),
     "lifetime": Setting(duration(10, 300), 120.0, "How long a challenge lives.", '"2m"'),
+    "cap": Setting(anything, {}, "How Cap's challenges are.", "{ puzzles = 80 }"),
     "sites": Setting(
         anything,
         (),
         "The sites that challenges are issued for; by default one that needs no key.",
         '[{ site_key = "shop" }]',
     ),
+}
+
+CAP: Final[Mapping[str, Setting]] = {
+    "format": Setting(whole(1, 2), 1, "The form of challenges: 1 for all widgets, 2 where squarings are wanted.", "2"),
+    "puzzles": Setting(whole(0, MOST_PUZZLES), 50, "How many numbers have to be found.", "80"),
+    "difficulty": Setting(whole(1, 8), 4, "Each takes 16 to the power of this many hashes, on average.", "5"),
+    "salt_length": Setting(
+        whole(LEAST_SALT, MOST_SALT), 32, "Characters that stand before each number when it is hashed.", "32"
+    ),
+    "squarings": Setting(
+        squarings, 0, "Steps of work that can't be shared among processors, 10000 to 300000; 0 is none.", "75000"
+    ),
+    "lifetime": Setting(duration(60, 900), 600.0, "How long a challenge lives.", '"15m"'),
+    "token_lifetime": Setting(duration(60, 7200), 1200.0, "How long the token for a solution lives.", '"2h"'),
 }
 
 LIMITS: Final[Mapping[str, Setting]] = {

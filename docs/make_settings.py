@@ -17,7 +17,7 @@ from caputchin_gate import providers
 from caputchin_gate.config import IN_PROCESS_KINDS
 from caputchin_gate.policy import Terms
 from caputchin_gate.providers import Upstream
-from caputchin_gate.settings import IN_PROCESS, LIMITS, ROUTE, SITE, TOP, Setting
+from caputchin_gate.settings import CAP, IN_PROCESS, LIMITS, ROUTE, SITE, TOP, Setting
 from caputchin_gate.tokens import Places
 
 PAGE: Final = Path(__file__).with_name("settings.md")
@@ -46,6 +46,7 @@ def page() -> str:
         "top": _settings_table(TOP, _GATE),
         "route": _settings_table(ROUTE, _ROUTE),
         "in_process": _settings_table(IN_PROCESS, {"signing_key": "made in the store"}),
+        "cap": _settings_table(CAP),
         "site": _settings_table(SITE),
         "limits": _settings_table(LIMITS),
         "providers": "\n\n".join(_provider_sections()),
@@ -137,7 +138,7 @@ def _kind_row(kind: type[Upstream], shared: set[str]) -> tuple[str, ...]:
     attempts = str(fields["attempts"].default)
     return (
         f"`{kind.kind}`",
-        ", ".join([f"{names[0]} (default)", *names[1:], "or a URL"]),
+        ", ".join([f"{names[0]} (default)", *names[1:], "or a URL"]) if names else "a URL, **required**",
         f"`{fields['token_field'].default}`",
         f'`"{fields["timeout"].default:g}s"`',
         attempts if kind.max_attempts == 1 else f"{attempts}, at most {kind.max_attempts}",

@@ -28,6 +28,8 @@ from caputchin_gate.verdict import Failed, Reason
 
 NONCE_BYTES: Final = 16
 MOST_PUZZLES: Final = 1000
+LEAST_SALT: Final = 8
+MOST_SALT: Final = 44  # the WASM solver takes 55 bytes, and up to 11 are the nonce's (cap.md 3.4)
 SITE_KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")  # it stands in paths and between colons
 
 _CHALLENGE: Final = Struct(">BHBBIIH8s8s16s")  # a multiple of three bytes with its MAC: no spare bits in base64
@@ -62,12 +64,16 @@ class Work:
         """Why no browser could do it, or need not do anything, or why judging it would take too long."""
         if self.puzzles > MOST_PUZZLES:
             return Problem("puzzles", "are too many", f"use at most {MOST_PUZZLES}")
-        if self.salt_length > 44:  # the WASM solver takes 55 bytes, and up to 11 are the nonce's (cap.md 3.4)
-            return Problem("salt_length", "is more than browsers can solve", "use at most 44")
+        if self.salt_length > MOST_SALT:
+            return Problem("salt_length", "is more than browsers can solve", f"use at most {MOST_SALT}")
         if self.format == 1 and self.squarings:
             return Problem("squarings", "belong to format 2", "set format = 2")
         if not self.puzzles and not self.squarings:
             return Problem("puzzles", "ask for no work at all", "use at least 1")
+        if self.difficulty < 1:
+            return Problem("difficulty", "asks for no work at all", "use at least 1")
+        if self.salt_length < LEAST_SALT:
+            return Problem("salt_length", "leaves puzzles that were solved before", f"use at least {LEAST_SALT}")
         if self.format == 1 and not self.puzzles:
             return Problem("puzzles", "are all that format 1 has", "use at least 1")
         return None

@@ -1,0 +1,67 @@
+"""The siteverify call of Cap Standalone (cap.md 4). Cap in process is in `engines/` and `endpoints/`.
+
+Its errors are sentences, and its failures are not 200: the sentence tells what they mean, the status only where there
+is none. The same sentence stands for a wrong key of ours and for a token of another site, so that one is told apart
+before anybody is asked.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import ClassVar
+
+from caputchin_gate.errors import Problem
+from caputchin_gate.messages import HttpReply, HttpRequest
+from caputchin_gate.providers import Submission, Upstream
+from caputchin_gate.providers._asking import json_request
+from caputchin_gate.providers._reading import json_object, no_verdict, refused, words
+from caputchin_gate.verdict import Failed, Passed, Reason, Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cap(Upstream):
+    """`site_key`: the key that the page names; tokens of other sites are refused without asking."""
+
+    kind: ClassVar = "cap"
+    codes: ClassVar = {
+        "Missing required parameters": Reason.TOKEN_REJECTED,
+        "Invalid site key or secret": Reason.MISCONFIGURED,
+        "Token not found": Reason.TOKEN_REJECTED,
+        "Token expired": Reason.TOKEN_EXPIRED,
+    }
+    token_shape: ClassVar = re.compile(r"[!-9;-~]+(?::[!-9;-~]+){2}")
+
+    token_field: str = "cap-token"
+    site_key: str = ""
+
+    def problems(self) -> list[Problem]:
+        found = Upstream.problems(self)
+        typed: object = self.site_key
+        if not isinstance(typed, str) or not re.fullmatch(r"[!-9;-~]*", typed):
+            found.append(Problem("site_key", "is not the key of a site", "copy it from the address that the page uses"))
+        return found
+
+    def warnings(self) -> list[str]:
+        missing = "site_key is not set: a token of another site will look like a mistake in the settings"
+        return [*Upstream.warnings(self), *([] if self.site_key else [missing])]
+
+    def precheck(self, token: object) -> Failed | str:
+        checked = Upstream.precheck(self, token)
+        if isinstance(checked, str) and self.site_key and checked.partition(":")[0] != self.site_key:
+            return Failed(Reason.TOKEN_ELSEWHERE, ("site-mismatch",))
+        return checked
+
+    def request(self, submission: Submission) -> HttpRequest:
+        return json_request(self.url, {"secret": self.revealed_secret, "response": submission.token})
+
+    def read(self, reply: HttpReply) -> Verdict:
+        answer = None if reply.status == 429 or reply.status >= 500 else json_object(reply.body)
+        if answer is None:
+            return no_verdict(reply)
+        said = words(answer.get("error"))
+        if reply.status == 200:
+            return Passed(self.kind) if answer.get("success") is True else refused(said, self.codes)
+        if 400 <= reply.status <= 499 and any(word in self.codes for word in said):
+            return refused(said, self.codes)
+        return no_verdict(reply)
