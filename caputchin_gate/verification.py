@@ -192,7 +192,7 @@ async def _ask(provider: Upstream, token: str, visitor: str | None, demands: Dem
             return failed
         case str() as checked:
             pass
-    key = token_key(provider.kind, checked)
+    key = token_key(provider.kind, provider.identity(checked))
     match shared.in_flight.enter(key):
         case Entry.FULL:
             return Unavailable(Cause.OVERLOADED)
@@ -223,7 +223,7 @@ async def _call_and_claim(
     match verdict:
         case Passed():
             now = shared.clock.now()
-            match await Claim(key, now + provider.remember, now):
+            match await Claim(key, provider.claimed_until(token, now), now):
                 case ClaimResult.WON:
                     return verdict
                 case ClaimResult.LOST:

@@ -3,6 +3,7 @@
     captcha.js                 our widget
     api/v1/captcha/...         captchaapi.eu's protocol, which is our own too
     cap/SITEKEY/...            Cap's
+    altcha/SITEKEY/challenge   ALTCHA's
 
 One file a protocol stands beside this one. No request below the mount reaches the application, and no rule locks
 these paths (threats.md R41).
@@ -10,7 +11,7 @@ these paths (threats.md R41).
 
 from __future__ import annotations
 
-from caputchin_gate.endpoints import cap, native, widget
+from caputchin_gate.endpoints import altcha, cap, native, widget
 from caputchin_gate.endpoints.answers import not_found
 from caputchin_gate.endpoints.sites import Endpoints, Site
 from caputchin_gate.endpoints.widget import widget_script
@@ -33,5 +34,9 @@ async def respond(head: RequestHead, own: Endpoints) -> Response:
             return await cap.respond(head, site_key, act, own)
         case ["cap", "siteverify"]:
             return await cap.respond(head, None, "siteverify", own)
+        case ["altcha", site_key, "challenge"]:
+            return await altcha.respond(head, site_key, own)
+        case ["altcha", "challenge"]:
+            return await altcha.respond(head, None, own)
         case _:
             return not_found()

@@ -95,13 +95,13 @@ def refused(
     return answer(status, {"success": False, "error_code": error_code, **members}, sent)
 
 
-def preflight(cors: Mapping[str, str], allowed_headers: str) -> Response:
+def preflight(cors: Mapping[str, str], allowed_headers: str, methods: str = "POST, OPTIONS") -> Response:
     """The answer to OPTIONS: what a page of an allowed origin may send."""
     return Response(
         204,
         (
             *cors.items(),
-            ("Access-Control-Allow-Methods", "POST, OPTIONS"),
+            ("Access-Control-Allow-Methods", methods),
             ("Access-Control-Allow-Headers", allowed_headers),
             ("Access-Control-Max-Age", PREFLIGHT_AGE),
         ),

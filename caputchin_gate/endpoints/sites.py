@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from caputchin_gate.client_address import TrustedProxies
 from caputchin_gate.clock import Clock
+from caputchin_gate.engines.altcha import AltchaChallenges
 from caputchin_gate.engines.cap import CapChallenges
 from caputchin_gate.engines.native import NativeChallenges
 from caputchin_gate.messages import RequestHead
@@ -33,6 +34,7 @@ class Site:
     secrets: tuple[Secret, ...] = ()
     domains: frozenset[str] = frozenset()
     cap: CapChallenges | None = None
+    altcha: AltchaChallenges | None = None
 
     @property
     def key(self) -> str:

@@ -133,6 +133,14 @@ class Upstream(ABC):
             case _:
                 return Failed(Reason.TOKEN_MISSING, ("missing-input-response",))
 
+    def identity(self, token: str) -> str:
+        """What makes two spellings one token: what the gate claims. Most kinds have one spelling alone."""
+        return token
+
+    def claimed_until(self, token: str, now: float) -> float:
+        """How long such a claim has to last (Unix seconds): longer than the token."""
+        return now + self.remember
+
     @abstractmethod
     def request(self, submission: Submission) -> HttpRequest:
         """The call that asks the provider about a token."""

@@ -1,0 +1,84 @@
+"""ALTCHA's protocol, for its own widget (others.md 6.3): it solves by itself and sends the solution with the form.
+
+    GET altcha/SITEKEY/challenge     a challenge; also altcha/challenge, where there is one site
+
+Nothing else is asked: the widget's `verifyurl` is for servers that sign verifications, which this gate doesn't.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Final
+from urllib.parse import parse_qs
+
+from caputchin_gate.client_address import client_of, network_of
+from caputchin_gate.effects import Count, Counted, StoreDown
+from caputchin_gate.endpoints.answers import answer, method_not_allowed, not_found, preflight, refused
+from caputchin_gate.endpoints.sites import COUNT_WINDOW, Endpoints, Site, cors, count_key
+from caputchin_gate.engines.altcha import RANDOM_BYTES, AltchaChallenges
+from caputchin_gate.messages import RequestHead, Response
+
+LONGEST_ACTION: Final = 256
+
+_METHODS: Final = "GET, OPTIONS"
+_HEADERS: Final = "content-type, accept, x-altcha-spam-filter"  # the last is sent by widgets before 3.0
+
+
+async def respond(head: RequestHead, site_key: str | None, own: Endpoints) -> Response:
+    """Answer a challenge path. `site_key` is None in the path that names no site."""
+    if not any(site.altcha for site in own.sites.values()):
+        return not_found()
+    site = _site_of(site_key, own)
+    if site is None or site.altcha is None:
+        return _refused(404, "invalid_site_key", {"Access-Control-Allow-Origin": "*"})
+    match head.method.upper():
+        case "GET":
+            return await _challenge(head, site, site.altcha, own)
+        case "OPTIONS":
+            return preflight(cors(head.header("origin"), site), _HEADERS, _METHODS)
+        case _:
+            return method_not_allowed(_METHODS)
+
+
+async def _challenge(head: RequestHead, site: Site, challenges: AltchaChallenges, own: Endpoints) -> Response:
+    allowed = cors(head.header("origin"), site)
+    if not site.serves(head):
+        return _refused(403, "domain_not_allowed", allowed)
+    action = _action_of(head.query)
+    if action is None:
+        return _refused(400, "invalid_action", allowed)
+    client = client_of(head, own.trusted_proxies)
+    network = network_of(client) if client is not None else None
+    now = own.clock.now()
+    match await Count(count_key(own, site, network), COUNT_WINDOW, now):
+        case StoreDown():
+            return _refused(503, "unavailable", allowed, retry_after=5)
+        case Counted(count=count, ends_at=ends_at) if count >= challenges.curve.cap:
+            return _refused(429, "rate_limited", allowed, retry_after=max(1, math.ceil(ends_at - now)))
+        case Counted(count=count):
+            random = own.clock.random_bytes(RANDOM_BYTES)
+            return answer(
+                200, challenges.issue(now=now, random=random, step=count, client=network, action=action), allowed
+            )
+
+
+def _site_of(site_key: str | None, own: Endpoints) -> Site | None:
+    """The site that a challenge is asked for; the only one need not be named."""
+    if site_key is not None:
+        return own.sites.get(site_key)
+    return next(iter(own.sites.values())) if len(own.sites) == 1 else None
+
+
+def _action_of(query: str) -> str | None:
+    """What the solution shall be good for, None if the query says it twice or in a way that can't be read."""
+    try:
+        (action,) = parse_qs(query, errors="strict", max_num_fields=100).get("action", [""])
+    except ValueError:
+        return None
+    return action if len(action) <= LONGEST_ACTION else None
+
+
+def _refused(status: int, code: str, allowed: Mapping[str, str], retry_after: int | None = None) -> Response:
+    """The widget shows `error` to who reads the console."""
+    return refused(status, code, headers=allowed, retry_after=retry_after, error=code)
