@@ -42,7 +42,8 @@ class Site:
 
     def owns(self, presented: str) -> bool:
         """Whether this is a secret of the site. Each is compared, in constant time."""
-        matches = [hmac.compare_digest(presented.encode(), secret.reveal().encode()) for secret in self.secrets]
+        typed = presented.encode("utf-8", "surrogatepass")  # JSON can spell what UTF-8 can't
+        matches = [hmac.compare_digest(typed, secret.reveal().encode()) for secret in self.secrets]
         return any(matches)
 
     def serves(self, head: RequestHead) -> bool:
