@@ -15,6 +15,8 @@ from caputchin_gate.clock import Clock
 from caputchin_gate.config import Configuration, InProcessProvider
 from caputchin_gate.endpoints import Endpoints, Site
 from caputchin_gate.engines import Engine, purpose_key
+from caputchin_gate.engines.altcha import AltchaChallenges
+from caputchin_gate.engines.altcha.server_signature import ServerSignatures
 from caputchin_gate.engines.cap import CapChallenges
 from caputchin_gate.engines.native import NativeChallenges
 from caputchin_gate.engines.rsw import TimeLock
@@ -33,7 +35,9 @@ _DEFAULT_SOURCES: Final = frozenset({Source.FORM, Source.JSON, Source.HEADER})
 def own_endpoints(configuration: Configuration, store: Store, clock: Clock, trusted: TrustedProxies) -> Endpoints:
     own = configuration.in_process
     keys = _signing_keys(own["signing_key"], store)
-    cap = _cap_challenges(configuration, keys) if "cap" in _kinds_in_process(configuration) else {}
+    kinds = _kinds_in_process(configuration)
+    cap = _cap_challenges(configuration, keys) if "cap" in kinds else {}
+    altcha = _altcha_challenges(configuration, keys) if "altcha" in kinds else {}
     sites = {
         site["site_key"]: Site(
             NativeChallenges(
@@ -46,6 +50,7 @@ def own_endpoints(configuration: Configuration, store: Store, clock: Clock, trus
             secrets=site["secret"],
             domains=frozenset(host.lower() for host in site["domains"]),
             cap=cap.get(site["site_key"]),
+            altcha=altcha.get(site["site_key"]),
         )
         for site in configuration.sites or (_DEFAULT_SITE,)
     }
@@ -78,6 +83,21 @@ def _cap_challenges(configuration: Configuration, keys: Sequence[bytes]) -> dict
     }
 
 
+def _altcha_challenges(configuration: Configuration, keys: Sequence[bytes]) -> dict[str, AltchaChallenges]:
+    own = configuration.in_process
+    return {
+        site["site_key"]: AltchaChallenges(
+            keys,
+            site_key=site["site_key"],
+            algorithm=own["altcha"]["algorithm"],
+            lifetime=int(own["lifetime"]),
+            binding=own["client_binding"],
+            cap=own["challenges_per_minute"],
+        )
+        for site in configuration.sites or (_DEFAULT_SITE,)
+    }
+
+
 def _signing_keys(configured: Sequence[Secret], store: Store) -> tuple[bytes, ...]:
     """The keys in use: the first signs, all verify. Without configured ones the store's own."""
     if not configured:
@@ -91,7 +111,8 @@ def verifiers_of(configuration: Configuration, endpoints: Endpoints | None) -> d
         match provider:
             case InProcessProvider(kind=kind, token_field=token_field):
                 sites = endpoints.sites.values() if endpoints else ()
-                verifiers[name] = InProcess(kind, token_field, tuple(_engine(kind, site) for site in sites))
+                engines = (*_foreign_engines(kind, configuration), *(_engine(kind, site) for site in sites))
+                verifiers[name] = InProcess(kind, token_field, engines)
             case Upstream():
                 verifiers[name] = provider
     return verifiers
@@ -101,7 +122,15 @@ def _engine(kind: str, site: Site) -> Engine:
     """What judges the tokens of a kind."""
     if kind == "cap" and site.cap is not None:
         return site.cap
+    if kind == "altcha" and site.altcha is not None:
+        return site.altcha
     return site.challenges
+
+
+def _foreign_engines(kind: str, configuration: Configuration) -> tuple[Engine, ...]:
+    """What judges tokens of a kind that others have signed with a secret of ours."""
+    secret = configuration.in_process["altcha"]["sentinel_secret"] if kind == "altcha" else None
+    return (ServerSignatures(secret),) if secret is not None else ()
 
 
 def route_table(

@@ -20,6 +20,7 @@ from caputchin_gate.providers import Upstream
 from caputchin_gate.routes import RouteTable, Rule
 from caputchin_gate.secret import Secret
 from caputchin_gate.settings import (
+    ALTCHA,
     CAP,
     IN_PROCESS,
     LIMITS,
@@ -39,6 +40,7 @@ IN_PROCESS_KINDS: Final[Mapping[str, frozenset[str]]] = {
     "caputchin": frozenset({"action", "max_age"}),
     "captchaapi": frozenset({"action", "max_age"}),
     "cap": frozenset({"max_age"}),
+    "altcha": frozenset({"action", "max_age"}),
 }
 
 
@@ -107,6 +109,8 @@ def read(typed: Table, *, must_guard: bool = False) -> Configuration:
     top = _read_table(typed, TOP, "", problems)
     in_process = _read_table(_table(top["in_process"], "in_process", problems), IN_PROCESS, "in_process.", problems)
     in_process["cap"] = _read_cap(in_process["cap"], problems)
+    altcha = _table(in_process["altcha"], "in_process.altcha", problems)
+    in_process["altcha"] = _read_table(altcha, ALTCHA, "in_process.altcha.", problems)
     limits = _read_table(_table(top["limits"], "limits", problems), LIMITS, "limits.", problems)
     sites = tuple(
         _read_table(_table(site, f"in_process.sites[{index}]", problems), SITE, f"in_process.sites[{index}].", problems)
@@ -118,7 +122,7 @@ def read(typed: Table, *, must_guard: bool = False) -> Configuration:
         elif site["site_key"] in {earlier["site_key"] for earlier in sites[:index]}:
             problems.append(Problem(f"in_process.sites[{index}].site_key", "stands there twice"))
     named, default = _read_providers(top, problems)
-    problems += _cap_site_problems(named.values(), sites)
+    problems += _site_key_problems(named.values(), sites)
     routes = tuple(_read_routes(top, named, default, problems))
     problems += _route_problems(routes, top["exempt"])
     if must_guard and not routes:
@@ -254,14 +258,15 @@ def _read_cap(typed: object, problems: list[Problem]) -> Table:
     return {**table, "work": work}
 
 
-def _cap_site_problems(provided: Iterable[Provider], sites: Sequence[Table]) -> Iterable[Problem]:
-    if not any(isinstance(provider, InProcessProvider) and provider.kind == "cap" for provider in provided):
+def _site_key_problems(provided: Iterable[Provider], sites: Sequence[Table]) -> Iterable[Problem]:
+    """The widgets of some kinds name their site in the path."""
+    if not any(isinstance(provider, InProcessProvider) and provider.kind in ("cap", "altcha") for provider in provided):
         return
     for index, site in enumerate(sites):
         if site["site_key"] is not None and not SITE_KEY.fullmatch(site["site_key"]):
             yield Problem(
                 f"in_process.sites[{index}].site_key",
-                "can't stand in the path of a Cap endpoint",
+                "can't stand in a path",
                 "use up to 64 letters, digits, '-' and '_'",
             )
 

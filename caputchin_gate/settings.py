@@ -16,12 +16,15 @@ from typing import Any, Final
 from caputchin_gate import durations
 from caputchin_gate.client_address import TrustedProxies
 from caputchin_gate.difficulty import GREATEST_CAP
+from caputchin_gate.engines.altcha import ALGORITHMS
 from caputchin_gate.engines.cap import LEAST_SALT, MOST_PUZZLES, MOST_SALT
 from caputchin_gate.engines.native import LEAST_SIGNING_KEY
 from caputchin_gate.errors import ConfigurationError, closest, nearest
 from caputchin_gate.secret import Secret
 from caputchin_gate.stores import open_store
 from caputchin_gate.tokens import Source
+
+LEAST_VERIFYING_SECRET: Final = 8
 
 
 class Wrong(Exception):
@@ -149,6 +152,14 @@ def secrets(value: object) -> tuple[Secret, ...]:
     return tuple(secret(item) for item in value) if isinstance(value, list | tuple) else (secret(value),)
 
 
+def verifying_secret(value: object) -> Secret:
+    """The secret of another's signatures: with an empty one anybody could make them."""
+    found = secret(value)
+    if len(found) < LEAST_VERIFYING_SECRET:
+        raise Wrong(f"is shorter than {LEAST_VERIFYING_SECRET} characters", "copy the secret again")
+    return found
+
+
 def signing_keys(value: object) -> tuple[Secret, ...]:
     keys = secrets(value)
     if any(len(key) < LEAST_SIGNING_KEY for key in keys):
@@ -270,6 +281,7 @@ IN_PROCESS: Final[Mapping[str, Setting]] = {
     "challenges_per_minute": Setting(whole(10, GREATEST_CAP), 100, "The cap for one client network.", "100"),
     "lifetime": Setting(duration(10, 300), 120.0, "How long a challenge lives.", '"2m"'),
     "cap": Setting(anything, {}, "How Cap's challenges are.", "{ puzzles = 80 }"),
+    "altcha": Setting(anything, {}, "How ALTCHA's challenges are.", '{ algorithm = "PBKDF2/SHA-256" }'),
     "sites": Setting(
         anything,
         (),
@@ -290,6 +302,21 @@ CAP: Final[Mapping[str, Setting]] = {
     ),
     "lifetime": Setting(duration(60, 900), 600.0, "How long a challenge lives.", '"15m"'),
     "token_lifetime": Setting(duration(60, 7200), 1200.0, "How long the token for a solution lives.", '"2h"'),
+}
+
+ALTCHA: Final[Mapping[str, Setting]] = {
+    "algorithm": Setting(
+        choice(*ALGORITHMS),
+        ALGORITHMS[0],
+        "What a challenge asks for: v1/... suits every version of the widget, the others 3.0 and later.",
+        '"PBKDF2/SHA-256"',
+    ),
+    "sentinel_secret": Setting(
+        verifying_secret,
+        None,
+        "Accepts the verifications of a Sentinel too, without asking it.",
+        '{ env = "SENTINEL_SECRET" }',
+    ),
 }
 
 LIMITS: Final[Mapping[str, Setting]] = {

@@ -133,6 +133,13 @@ def signature(keys: SiteKeys, parameters: Mapping[str, Any]) -> str:
     return keys.version2.digest(_canonical(parameters).encode("utf-8", "surrogatepass")).hex()
 
 
+def derived_key(parameters: Mapping[str, Any], counter: int) -> str:
+    """The key that a counter leads to, in hex."""
+    password = bytes.fromhex(parameters["nonce"]) + counter.to_bytes(4)
+    derive = ALGORITHMS[parameters["algorithm"]].derive
+    return derive(password, bytes.fromhex(parameters["salt"]), parameters["cost"]).hex()
+
+
 class Proof(NamedTuple):
     """What the widget sends back. Nothing of it is known to be true before `is_signed` and `is_solved` say so."""
 
@@ -183,12 +190,9 @@ class Proof(NamedTuple):
 
     def is_solved(self) -> bool:
         """Whether the counter leads to the key, and the key begins as it has to. Asked only of terms of ours."""
-        prefix, function = self.parameters["keyPrefix"], ALGORITHMS[self.parameters["algorithm"]]
-        if not self.derived_key.startswith(prefix) or not _DERIVED.fullmatch(self.derived_key):
+        if not self.derived_key.startswith(self.parameters["keyPrefix"]) or not _DERIVED.fullmatch(self.derived_key):
             return False  # no derivation for what can't be right
-        password = bytes.fromhex(self.parameters["nonce"]) + self.counter.to_bytes(4)
-        derived = function.derive(password, bytes.fromhex(self.parameters["salt"]), self.parameters["cost"])
-        return derived.hex() == self.derived_key
+        return derived_key(self.parameters, self.counter) == self.derived_key
 
 
 def proof_in(payload: Mapping[str, Any]) -> Proof | None:
