@@ -3,12 +3,12 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN     = $(VENV)/bin
 
-.PHONY: demo test check bench docs clean browser
+.PHONY: demo test check bench docs clean browser services widgets
 
 demo: $(VENV)/.demo
 	$(BIN)/caputchin-gate demo
 
-test: check browser
+test: check browser services widgets
 	$(BIN)/pytest
 
 check: $(VENV)/.test
@@ -16,7 +16,7 @@ check: $(VENV)/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(VENV)/.bench
+bench: $(VENV)/.bench services widgets
 	$(BIN)/python -m benchmarks
 
 # The generated parts of the documentation: the settings reference and the pictures.
@@ -34,6 +34,30 @@ browser:
 	    [ -z "$$CI" ] || exit 1; \
 	  fi; }
 
+# The tests start Redis servers of their own; a running service is not touched.
+services:
+	@command -v redis-server >/dev/null || { \
+	  if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq redis-server >/dev/null; \
+	  else \
+	    echo "The tests of the Redis store need a Redis server: install the package 'redis-server' of your system."; \
+	    [ -z "$$CI" ] || exit 1; \
+	  fi; }
+
+# The providers' own packages, unmodified: widgets for the browser tests, and what the benchmarks compare with.
+PACKAGES = @cap.js/widget@0.1.57 @cap.js/wasm@0.0.6 @cap.js/server@4.0.5
+
+widgets: .widgets/.installed
+
+.widgets/.installed: Makefile
+	@mkdir -p .widgets
+	@if command -v npm >/dev/null; then \
+	  npm install --no-save --no-audit --no-fund --ignore-scripts --loglevel=error --prefix .widgets $(PACKAGES) && touch $@; \
+	else \
+	  echo "The tests of other providers' widgets need npm, which comes with Node.js."; \
+	  [ -z "$$CI" ] || exit 1; \
+	fi
+
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
@@ -43,4 +67,4 @@ $(VENV)/.%: pyproject.toml | $(VENV)/bin/python
 	@touch $@
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) .widgets build dist *.egg-info

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
 from caputchin_gate.effects import AnyEffect, BodyEnd, Call, Claim, Claimed, Count, Effect, ReadBody, Sleep
 from caputchin_gate.http_client import HttpClient
-from caputchin_gate.stores import Store
+from caputchin_gate.stores import AwaitedStore, Store
 
 T = TypeVar("T")
 
@@ -33,13 +33,17 @@ class World:
 
     client: HttpClient
     store: Store
+    awaited: AwaitedStore | None = field(init=False)  # the same store, where event loops can await it
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "awaited", self.store if isinstance(self.store, AwaitedStore) else None)
 
     def perform(self, effect: AnyEffect, read: Callable[[int], bytes | BodyEnd]) -> Any:
         match effect:
             case ReadBody(max_memory=max_memory):
                 return read(max_memory)
-            case Claim(key=key, until=until, now=now):
-                return self.store.claim(key, until, now)
+            case Claim(key=key, until=until, now=now, born=born):
+                return self.store.claim(key, until, now, born)
             case Count(key=key, window=window, now=now):
                 return self.store.count(key, window, now)
             case Claimed(key=key, now=now):
@@ -50,14 +54,23 @@ class World:
                 return time.sleep(seconds)
 
     async def aperform(self, effect: AnyEffect, read: Callable[[int], Awaitable[bytes | BodyEnd]]) -> Any:
-        """The same on an event loop: a store is asked in place, and from a thread only if it would have to wait."""
+        """The same on an event loop: a store is awaited if it can be.
+
+        Any other is asked in place, and from a thread only if it would have to wait.
+        """
         match effect:
             case ReadBody(max_memory=max_memory):
                 return await read(max_memory)
-            case Claim(key=key, until=until, now=now):
+            case Claim(key=key, until=until, now=now, born=born):
+                if self.awaited is not None:
+                    return await self.awaited.aclaim(key, until, now, born)
                 at_once: Any = self.store.claim_now(key, until, now)
             case Count(key=key, window=window, now=now):
+                if self.awaited is not None:
+                    return await self.awaited.acount(key, window, now)
                 at_once = self.store.count_now(key, window, now)
+            case Claimed(key=key, now=now) if self.awaited is not None:
+                return await self.awaited.aclaimed(key, now)
             case Call():
                 return await self.client.acall(effect)
             case _:

@@ -83,11 +83,15 @@ class ClaimResult(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Claim(Effect[ClaimResult]):
-    """Make `key` ours, once: among any number of claims at most one wins. Remembered until `until` (Unix seconds)."""
+    """Make `key` ours, once: among any number of claims at most one wins. Remembered until `until` (Unix seconds).
+
+    born: before this time nobody can have claimed the key; 0 where that is not known.
+    """
 
     key: bytes
     until: float
     now: float
+    born: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

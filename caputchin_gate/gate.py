@@ -24,7 +24,7 @@ from caputchin_gate.policy import Ruling, Settings, handle, opens_websocket, rul
 from caputchin_gate.providers import Upstream
 from caputchin_gate.secret import Secret
 from caputchin_gate.settings import TOP
-from caputchin_gate.stores import Store, open_store
+from caputchin_gate.stores import AwaitedStore, Store, open_store
 from caputchin_gate.verdict import Decision, Failed, Reason, Verdict
 from caputchin_gate.verification import Demands, InFlight, Verification, verify
 
@@ -191,7 +191,10 @@ class Gate:
     async def aclose(self) -> None:
         """The same on the event loop whose connections shall be closed."""
         await self._world.client.aclose()
-        self._store.close()
+        if isinstance(self._store, AwaitedStore):
+            await self._store.aclose()
+        else:
+            self._store.close()
 
 
 def load_gate(path: str | Path) -> Gate:

@@ -12,10 +12,12 @@ store keeps these promises, and `tests/stores/` runs one suite over all of them:
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from importlib.util import find_spec
+from typing import Final, Protocol, runtime_checkable
 
 from caputchin_gate.effects import ClaimResult, Counted, StoreDown
 from caputchin_gate.errors import ConfigurationError, Problem, nearest
+from caputchin_gate.secret import Secret
 
 GRACE: Final = 10.0  # seconds a record outlives its end: a claim that had to wait comes with the clock of before
 
@@ -23,8 +25,11 @@ GRACE: Final = 10.0  # seconds a record outlives its end: a claim that had to wa
 class Store(Protocol):
     """The `_now` variants never wait: None says that the other variant, which may wait, has to be asked."""
 
-    def claim(self, key: bytes, until: float, now: float) -> ClaimResult:
-        """Make `key` ours, once. Remembered until `until`; times are Unix seconds."""
+    def claim(self, key: bytes, until: float, now: float, born: float = 0.0) -> ClaimResult:
+        """Make `key` ours, once. Remembered until `until`; times are Unix seconds.
+
+        born: before this time nobody can have claimed the key. A store that lost its memory may still grant it.
+        """
         ...
 
     def claim_now(self, key: bytes, until: float, now: float) -> ClaimResult | None: ...
@@ -46,8 +51,25 @@ class Store(Protocol):
     def close(self) -> None: ...
 
 
-def open_store(setting: str) -> Store:
-    """The store a setting names. Nothing is opened yet: `signing_key` is the first use, and says what is wrong."""
+@runtime_checkable
+class AwaitedStore(Store, Protocol):
+    """A store that event loops ask by awaiting, and never by a thread."""
+
+    async def aclaim(self, key: bytes, until: float, now: float, born: float = 0.0) -> ClaimResult: ...
+
+    async def aclaimed(self, key: bytes, now: float) -> bool | StoreDown: ...
+
+    async def acount(self, key: bytes, window: float, now: float) -> Counted | StoreDown: ...
+
+    async def aclose(self) -> None: ...
+
+
+def open_store(setting: str | Secret) -> Store:
+    """The store a setting names. Nothing is opened yet: `signing_key` is the first use, and says what is wrong.
+
+    A URL can hold a password, so no message repeats one.
+    """
+    setting = setting.reveal() if isinstance(setting, Secret) else setting
     scheme, separator, location = setting.partition("://")
     match scheme:
         case "memory" if not separator:
@@ -60,8 +82,16 @@ def open_store(setting: str) -> Store:
             return SqliteStore(location or default_path(), makes_folder=not location)
         case "sqlite":
             what, fix = f"{setting!r} is not an absolute path", 'write it like "sqlite:///var/lib/gate.db"'
-        case "redis" | "rediss":
-            what, fix = "Redis is not available in this version", 'use "sqlite" for all processes of one machine'
+        case "redis" | "rediss" | "redis+cluster" | "rediss+cluster" | "unix" if separator:
+            from caputchin_gate.stores.redis_address import read_address
+
+            address = read_address(setting)
+            if find_spec("redis") is not None:
+                from caputchin_gate.stores.redis import RedisStore
+
+                return RedisStore(address)
+            what, fix = "the package redis is not installed", "pip install 'caputchin-gate[redis]'"
         case _:
-            what, fix = f"{setting!r} is not known", nearest(scheme, ("sqlite", "memory"))
+            name = scheme.partition(":")[0]
+            what, fix = f"{name!r} is not known", nearest(name, ("sqlite", "memory", "redis"))
     raise ConfigurationError([Problem("store", what, fix)])

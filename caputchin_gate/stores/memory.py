@@ -37,7 +37,7 @@ class MemoryStore:
         self._lock = threading.Lock()
         _STORES.add(self)
 
-    def claim(self, key: bytes, until: float, now: float) -> ClaimResult:
+    def claim(self, key: bytes, until: float, now: float, born: float = 0.0) -> ClaimResult:
         with self._lock:
             return self._claims.claim(key, until, now)
 

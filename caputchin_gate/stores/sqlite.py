@@ -88,7 +88,7 @@ class SqliteStore:
 
     # The contract
 
-    def claim(self, key: bytes, until: float, now: float) -> ClaimResult:
+    def claim(self, key: bytes, until: float, now: float, born: float = 0.0) -> ClaimResult:
         if until <= now:
             return ClaimResult.LOST
         self._longest = max(self._longest, until - now)

@@ -17,6 +17,7 @@ from caputchin_gate.effects import ClaimResult, Counted
 from caputchin_gate.errors import ConfigurationError
 from caputchin_gate.stores import Store, open_store
 from caputchin_gate.stores.memory import MemoryStore
+from caputchin_gate.stores.redis import RedisStore
 from caputchin_gate.stores.sqlite import SqliteStore
 
 WON, LOST, STORE_DOWN = ClaimResult.WON, ClaimResult.LOST, ClaimResult.STORE_DOWN
@@ -250,7 +251,14 @@ def test_a_store_can_be_closed_twice(store: Store) -> None:
 
 
 @pytest.mark.parametrize(
-    ("setting", "kind"), [("memory", MemoryStore), ("sqlite", SqliteStore), ("sqlite:///var/lib/gate.db", SqliteStore)]
+    ("setting", "kind"),
+    [
+        ("memory", MemoryStore),
+        ("sqlite", SqliteStore),
+        ("sqlite:///var/lib/gate.db", SqliteStore),
+        ("redis://cache:6379/0", RedisStore),
+        ("redis+cluster://cache:7000,cache:7001", RedisStore),
+    ],
 )
 def test_a_setting_names_a_store_and_touches_nothing(setting: str, kind: type[Store]) -> None:
     assert type(open_store(setting)) is kind
@@ -262,12 +270,12 @@ def test_a_setting_names_a_store_and_touches_nothing(setting: str, kind: type[St
         ("sqllite", "did you mean 'sqlite'"),
         ("Memory", "did you mean 'memory'"),
         ("memory://", "did you mean 'memory'"),
-        ("", "known: memory, sqlite"),
-        ("postgres://db/gate", "known: memory, sqlite"),
+        ("", "known: memory, redis, sqlite"),
+        ("postgres://db/gate", "known: memory, redis, sqlite"),
+        ("redis", "did you mean 'redis'"),
+        ("reddis://cache", "did you mean 'redis'"),
         ("sqlite://gate.db", "is not an absolute path"),
         ("sqlite://", "is not an absolute path"),
-        ("redis://cache:6379/0", "not available in this version"),
-        ("rediss://cache:6379/0", "not available in this version"),
     ],
 )
 def test_a_setting_that_names_no_store_says_what_to_write(setting: str, sentence: str) -> None:
