@@ -177,7 +177,7 @@ async def _check(
 
 
 async def _claim(kind: str, solved: Solved, now: float) -> Verdict:
-    match await Claim(solved.claim_key, solved.until, now):
+    match await Claim(solved.claim_key, solved.until, now, solved.born):
         case ClaimResult.WON:
             return Passed(kind, issued_at=solved.issued_at, details={"site_key": solved.site_key})
         case ClaimResult.LOST:

@@ -131,7 +131,7 @@ async def _redeem(head: RequestHead, site: Site | None, own: Endpoints, allowed:
             return _refused(status, error, allowed)
         case Redeemed() as redeemed:
             pass
-    match await Claim(redeemed.claim_key, redeemed.until, now):
+    match await Claim(redeemed.claim_key, redeemed.until, now, redeemed.born):
         case ClaimResult.WON:
             return answer(200, {"success": True, "token": redeemed.token, "expires": redeemed.expires}, allowed)
         case ClaimResult.LOST:
@@ -176,7 +176,7 @@ async def _verdict(cap: CapChallenges, response: str, visitor: object, now: floa
             return _refused(404, "Token not found")
         case Solved() as solved:
             pass
-    match await Claim(solved.claim_key, solved.until, now):
+    match await Claim(solved.claim_key, solved.until, now, solved.born):
         case ClaimResult.WON:
             return answer(200, {"success": True})
         case ClaimResult.LOST:

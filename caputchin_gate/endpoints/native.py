@@ -108,7 +108,7 @@ async def _verify(head: RequestHead, own: Endpoints) -> Response:
             return _verified("invalid_solution" if "invalid_solution" in codes else "invalid_token")
         case Solved() as solved:
             pass
-    match await Claim(solved.claim_key, solved.until, now):
+    match await Claim(solved.claim_key, solved.until, now, solved.born):
         case ClaimResult.WON:
             return _verified(None)
         case ClaimResult.LOST:

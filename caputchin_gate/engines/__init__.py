@@ -29,6 +29,11 @@ class Solved:
     issued_at: float
     site_key: str
 
+    @property
+    def born(self) -> float:
+        """Before this time nobody can have claimed it, as far as two machines' clocks agree."""
+        return self.issued_at - LEEWAY
+
 
 # Not of this site, or of nobody: another site's engine may know the token.
 FORGED: Final = Failed(Reason.TOKEN_REJECTED, ("invalid_token",))

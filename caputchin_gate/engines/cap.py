@@ -115,6 +115,7 @@ class Redeemed:
 
     claim_key: bytes
     until: float
+    born: float  # as for `Solved`
     token: str
     expires: int
 
@@ -222,6 +223,7 @@ class CapChallenges:
         return Redeemed(
             claim_key=self._claim_key(b"challenge", nonce),
             until=issued_at + lifetime + 2 * LEEWAY,
+            born=issued_at - LEEWAY,
             token=self._redeem_token(nonce, int(now), client),
             expires=(int(now) + self._token_lifetime) * 1000,
         )
