@@ -45,7 +45,7 @@ services:
 	  fi; }
 
 # The providers' own packages, unmodified: widgets for the browser tests, and what the benchmarks compare with.
-PACKAGES = @cap.js/widget@0.1.57 @cap.js/wasm@0.0.6 @cap.js/server@4.0.5
+PACKAGES = @cap.js/widget@0.1.57 @cap.js/wasm@0.0.6 @cap.js/server@4.0.5 altcha@3.2.2 altcha-2@npm:altcha@2.3.0
 
 widgets: .widgets/.installed
 

@@ -39,8 +39,9 @@ class Function:
 
     derive:     from password, salt and cost
     key_length: bytes; the whole hash for SHA-384 and SHA-512, which the widget cuts in each round and others at the end
-    work:       what one of its cost takes a browser, in hashes of version 1
-    most:       the highest cost, a power of two
+    work:       what one of its cost counts, in hashes of version 1 (each of those is a call of its own for a browser,
+                the iterations of PBKDF2 are not)
+    most:       the highest cost: it is the gate's too, about a millisecond
     digits:     the length of the prefix, in hex digits, up to this cost
     doubling:   whether a cost has to be a power of two
     fixed:      further parameters
@@ -94,9 +95,9 @@ ALGORITHMS: Final[Mapping[str, Function]] = {
     "SHA-256": Function(_iterated("sha256"), 32, work=1, most=16, digits=3),
     "SHA-384": Function(_iterated("sha384"), 48, work=1, most=16, digits=3),
     "SHA-512": Function(_iterated("sha512"), 64, work=1, most=16, digits=3),
-    "PBKDF2/SHA-256": Function(_pbkdf2("sha256"), 32, work=0.1, most=4096, digits=2),
-    "PBKDF2/SHA-384": Function(_pbkdf2("sha384"), 32, work=0.1, most=4096, digits=2),
-    "PBKDF2/SHA-512": Function(_pbkdf2("sha512"), 32, work=0.1, most=4096, digits=2),
+    "PBKDF2/SHA-256": Function(_pbkdf2("sha256"), 32, work=0.1, most=2560, digits=2),
+    "PBKDF2/SHA-384": Function(_pbkdf2("sha384"), 32, work=0.1, most=2560, digits=2),
+    "PBKDF2/SHA-512": Function(_pbkdf2("sha512"), 32, work=0.1, most=2560, digits=2),
     "SCRYPT": Function(
         _scrypt, 32, work=16, most=256, digits=1, doubling=True, fixed={"memoryCost": 8, "parallelism": 1}
     ),
