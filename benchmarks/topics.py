@@ -16,6 +16,7 @@ TOPICS = (
     "route_table",
     "protected_post",
     "native_challenges",
+    "cap",
     "memory_store",
     "sqlite_store",
     "token_search",

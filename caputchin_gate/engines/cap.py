@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from enum import Enum
 from hashlib import sha256
 from hmac import compare_digest
@@ -80,8 +80,12 @@ class Work:
 
     def covers(self, floor: Work) -> bool:
         """Whether it is the same kind of work, and in nothing less than the floor."""
-        return self.format == floor.format and all(
-            getattr(self, one.name) >= getattr(floor, one.name) for one in fields(Work)
+        return (
+            self.format == floor.format
+            and self.puzzles >= floor.puzzles
+            and self.salt_length >= floor.salt_length
+            and self.difficulty >= floor.difficulty
+            and self.squarings >= floor.squarings
         )
 
 

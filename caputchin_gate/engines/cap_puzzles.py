@@ -34,9 +34,10 @@ def fnv(text: str) -> int:
 
 def derived(token: str, count: int, salt_length: int, target_length: int) -> Iterator[Puzzle]:
     """The puzzles of format 1, in their order."""
-    salt_seeds = _numbered(fnv(token), count)
-    target_seeds = [(seed ^ 0x64) * _PRIME & _WORD for seed in salt_seeds]  # 0x64 is "d"
-    return zip(hex_digits(salt_seeds, salt_length), hex_digits(target_seeds, target_length), strict=True)
+    lanes = _lanes(count, _steps(max(salt_length, target_length)))
+    seeds = lanes.of(_numbered(fnv(token), count))
+    targets = lanes.digits(lanes.hashed(seeds, "d"), target_length)
+    return zip(lanes.digits(seeds, salt_length), targets, strict=True)
 
 
 def explicit(token: str, count: int, salt_length: int, target_length: int) -> Iterator[Puzzle]:
@@ -53,39 +54,56 @@ def explicit(token: str, count: int, salt_length: int, target_length: int) -> It
 def all_solved(puzzles: Iterable[Puzzle], nonces: Iterable[int]) -> bool:
     """Whether each nonce solves its puzzle; the first that doesn't ends the work."""
     for (salt, target), nonce in zip(puzzles, nonces, strict=True):
-        if not sha256(f"{salt}{nonce}".encode()).hexdigest().startswith(target):
+        if sha256(f"{salt}{nonce}".encode()).hexdigest()[: len(target)] != target:
             return False
     return True
 
 
-def hex_digits(seeds: Sequence[int], length: int) -> list[str]:
-    """So many digits of the xorshift generator, for each of the seeds."""
-    lanes = _lanes(len(seeds), -(-length // _DIGITS_A_STEP))
-    states, steps = int.from_bytes(lanes.layout.pack(*seeds)), 0
-    for _ in range(lanes.steps):
-        states ^= (states & lanes.low_19) << 13
-        states ^= states >> 17 & lanes.low_15
-        states ^= (states & lanes.low_27) << 5
-        steps = steps << 32 | states
-    digits = steps.to_bytes(lanes.layout.size).hex()
-    return [digits[at : at + length] for at in range(0, len(digits), lanes.steps * _DIGITS_A_STEP)]
+def hex_digits(seed: int, length: int) -> str:
+    """So many digits of the xorshift generator."""
+    lanes = _lanes(1, _steps(length))
+    return lanes.digits(lanes.of([seed]), length)[0]
 
 
 class _Lanes:
-    """Generators side by side: each has room for all its steps, and what a shift takes to a neighbour is masked."""
+    """Generators side by side: each has room for all its steps, and what an act takes to a neighbour is masked."""
 
-    __slots__ = ("layout", "low_15", "low_19", "low_27", "steps")
+    __slots__ = ("_layout", "_low_15", "_low_19", "_low_27", "_ones", "_steps", "_words")
 
     def __init__(self, count: int, steps: int) -> None:
-        self.steps = steps
-        self.layout = Struct(">" + f"{4 * steps - 4}xI" * count)
-        ones = int.from_bytes(self.layout.pack(*[1] * count))
-        self.low_15, self.low_19, self.low_27 = (ones * (2**bits - 1) for bits in (15, 19, 27))
+        self._steps = steps
+        self._layout = Struct(">" + f"{4 * steps - 4}xI" * count)
+        self._ones = self.of([1] * count)
+        self._words = self._ones * _WORD
+        self._low_15, self._low_19, self._low_27 = (self._ones * (2**bits - 1) for bits in (15, 19, 27))
+
+    def of(self, seeds: Sequence[int]) -> int:
+        return int.from_bytes(self._layout.pack(*seeds))
+
+    def hashed(self, states: int, character: str) -> int:
+        """The hashes, each of one more character."""
+        return (states ^ self._ones * ord(character)) * _PRIME & self._words
+
+    def digits(self, states: int, length: int) -> list[str]:
+        """So many digits of each generator."""
+        taken, steps = 0, _steps(length)
+        for _ in range(steps):
+            states ^= (states & self._low_19) << 13
+            states ^= states >> 17 & self._low_15
+            states ^= (states & self._low_27) << 5
+            taken = taken << 32 | states
+        digits = taken.to_bytes(self._layout.size).hex()
+        first, lane = (self._steps - steps) * _DIGITS_A_STEP, self._steps * _DIGITS_A_STEP
+        return [digits[at : at + length] for at in range(first, len(digits), lane)]
 
 
 @lru_cache(8)
 def _lanes(count: int, steps: int) -> _Lanes:
-    return _Lanes(count, steps)
+    return _Lanes(count, max(steps, 2))  # a product of the hash takes up to two words
+
+
+def _steps(length: int) -> int:
+    return -(-length // _DIGITS_A_STEP)
 
 
 def _numbered(state: int, count: int) -> list[int]:

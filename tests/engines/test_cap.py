@@ -14,7 +14,7 @@ from functools import cache
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from caputchin_gate.engines import Binding, Solved
@@ -553,6 +553,7 @@ JSON = st.recursive(
 
 
 @WORKS
+@settings(deadline=None)
 @given(solutions=st.lists(JSON, max_size=4))
 def test_no_solutions_break_the_judge_and_guessing_does_not_pay(work: Work, solutions: list[Any]) -> None:
     challenges = engine(work=Work(work.format, work.puzzles, 32, 8, work.squarings))
