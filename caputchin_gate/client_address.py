@@ -68,6 +68,12 @@ def client_of(head: RequestHead, trusted: TrustedProxies) -> str | None:
     return str(peer) if peer is not None else None
 
 
+def looks_proxied(head: RequestHead) -> bool:
+    """Whether a peer on this machine or network forwards for others: it is probably a proxy."""
+    peer = _parse(head.peer) if head.peer else None
+    return (peer is None or peer.is_private) and any(name in head.headers for name in _HEADERS)
+
+
 def network_of(address: str, ipv6_prefix: int = 64) -> str | None:
     """What stands for a client where it is counted or bound: its IPv4 address, or the network of its IPv6 address.
 

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, TypedDict, TypeVar, Unpack
 
 from caputchin_gate import config
 from caputchin_gate.assembly import own_endpoints, route_table, verifiers_of, warnings_of
-from caputchin_gate.client_address import TrustedProxies
+from caputchin_gate.client_address import TrustedProxies, looks_proxied
 from caputchin_gate.clock import Clock
 from caputchin_gate.config import Configuration, InProcessProvider, Route
 from caputchin_gate.decision_log import log_decision, logger, place_of
@@ -114,6 +114,7 @@ class Gate:
         self.guards_nothing = not configuration.routes and endpoints is None
         self.body_timeout: float = configuration.limits["body_timeout"]
         self.untouched = self._settings.routes.untouched
+        self._expects_no_proxy = in_process and not top["trusted_proxies"]
         self.warnings = tuple(warnings_of(configuration))
         for warning in self.warnings:
             logger.warning("%s", warning)
@@ -140,6 +141,7 @@ class Gate:
 
     def handle(self, head: RequestHead, read: Callable[[int], bytes | BodyEnd] = no_body) -> Ruling:
         """What shall happen to a request that is not `untouched`; `read` gives its body piece by piece."""
+        self._notice_proxy(head)
         try:
             ruling = run(handle(head, self._settings), self._world, read)
         except Exception as failure:
@@ -148,11 +150,20 @@ class Gate:
 
     async def ahandle(self, head: RequestHead, read: Callable[[int], Awaitable[bytes | BodyEnd]] = ano_body) -> Ruling:
         """The same for asynchronous doors. A cancelled request never gets a ruling, so it is never admitted."""
+        self._notice_proxy(head)
         try:
             ruling = await arun(handle(head, self._settings), self._world, read)
         except Exception as failure:
             ruling = self._broken(failure, head)
         return self._report(ruling)
+
+    def _notice_proxy(self, head: RequestHead) -> None:
+        """Say once that a proxy in front makes all visitors one client: they share its challenges and its rate cap."""
+        if self._expects_no_proxy and looks_proxied(head):
+            self._expects_no_proxy = False
+            logger.warning(
+                "%s forwards requests but is not in trusted_proxies: all its visitors are one client", head.peer
+            )
 
     def _broken(self, failure: Exception, head: RequestHead) -> Ruling:
         """Whatever breaks between match and verdict is a refusal (threats.md R5)."""

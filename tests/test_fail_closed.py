@@ -7,6 +7,7 @@ import io
 import logging
 import os
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from caputchin_gate.asgi import GateMiddleware as AsgiGate
 from caputchin_gate.drivers import World
 from caputchin_gate.engines.native import NativeChallenges
 from caputchin_gate.engines.solver import solve
+from caputchin_gate.messages import RequestHead
 from caputchin_gate.wsgi import GateMiddleware as WsgiGate
 from tests.siteverify_server import Pace, Scripted, SiteverifyServer
 
@@ -216,3 +218,14 @@ def test_no_secret_and_no_token_is_ever_logged(
     assert SECRET not in shown
     assert TOKEN not in shown
     assert "\x1b" not in caplog.text
+
+
+def test_a_proxy_that_nobody_trusts_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    gate = in_process()
+    proxied = RequestHead("POST", "/contact", headers={"x-forwarded-for": ("203.0.113.9",)}, peer="10.0.0.1")
+    for head in (RequestHead("POST", "/contact", peer="10.0.0.1"), replace(proxied, peer="203.0.113.1")):
+        gate.handle(head)
+    assert "trusted_proxies" not in caplog.text
+    for _ in range(2):
+        gate.handle(proxied)
+    assert caplog.text.count("10.0.0.1 forwards requests but is not in trusted_proxies") == 1

@@ -16,7 +16,6 @@ from caputchin_gate.tokens.multipart import MultipartBody
 from caputchin_gate.tokens.outcome import (
     AMBIGUOUS,
     Candidates,
-    Missing,
     Outcome,
     Places,
     Refused,
@@ -64,9 +63,11 @@ def begin(head: RequestHead, places: Places, *, max_json: int = MAX_JSON) -> Out
     sources = places.sources
     candidates = Candidates()
     if Source.HEADER in sources and TOKEN_HEADER in head.headers:
-        outcome = _from_header(head.headers[TOKEN_HEADER])
-        if not isinstance(outcome, Missing):
-            return outcome
+        values = head.headers[TOKEN_HEADER]
+        if len(values) > 1 or "," in values[0]:  # WSGI servers join two by a comma; even equal ones are two (D2)
+            return AMBIGUOUS
+        candidates.add(None, values[0], Source.HEADER)
+    has_header_token = bool(candidates)
     if Source.QUERY in sources and head.query:
         query = UrlencodedBody(places, candidates, Source.QUERY)
         refused = query.feed(head.query.encode("latin-1", "replace"))
@@ -75,22 +76,12 @@ def begin(head: RequestHead, places: Places, *, max_json: int = MAX_JSON) -> Out
         query.finish()
     if Source.COOKIE in sources:
         _from_cookies(head.headers.get("cookie", ()), places, candidates)
-    if Source.FORM in sources or Source.JSON in sources:
+    if not has_header_token and (Source.FORM in sources or Source.JSON in sources):
         grammar = _grammar(head, places, candidates, max_json)
         if isinstance(grammar, Refused):
             return grammar
         if grammar is not None:
             return BodySearch(grammar)
-    return candidates.outcome()
-
-
-def _from_header(values: Sequence[str]) -> Outcome:
-    """Two values are refused even when they are equal; WSGI servers join them by a comma (threats.md D2)."""
-    if len(values) > 1 or any("," in value for value in values):
-        return AMBIGUOUS
-    candidates = Candidates()
-    for value in values:
-        candidates.add(None, value, Source.HEADER)
     return candidates.outcome()
 
 
