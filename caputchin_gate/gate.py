@@ -161,9 +161,8 @@ class Gate:
         """Say once that a proxy in front makes all visitors one client: they share its challenges and its rate cap."""
         if self._expects_no_proxy and looks_proxied(head):
             self._expects_no_proxy = False
-            logger.warning(
-                "%s forwards requests but is not in trusted_proxies: all its visitors are one client", head.peer
-            )
+            peer = head.peer or "a Unix socket"
+            logger.warning("%s forwards requests and is not in trusted_proxies: all its visitors are one client", peer)
 
     def _broken(self, failure: Exception, head: RequestHead) -> Ruling:
         """Whatever breaks between match and verdict is a refusal (threats.md R5)."""
