@@ -22,6 +22,7 @@ ForwardingHeader: TypeAlias = Literal["x-forwarded-for", "forwarded", "x-real-ip
 
 UNIX: Final = "unix"  # in trusted_proxies: peers without an address, which came over a Unix socket
 _HEADERS: Final[tuple[ForwardingHeader, ...]] = ("x-forwarded-for", "forwarded", "x-real-ip")
+_FORWARDING: Final = frozenset(_HEADERS)
 _MAPPED_BITS: Final = 96  # ::ffff:0:0/96 holds the IPv4-mapped addresses (RFC 4291 2.5.5.2)
 
 
@@ -70,8 +71,10 @@ def client_of(head: RequestHead, trusted: TrustedProxies) -> str | None:
 
 def looks_proxied(head: RequestHead) -> bool:
     """Whether a peer on this machine or network forwards for others: it is probably a proxy."""
+    if _FORWARDING.isdisjoint(head.headers):
+        return False
     peer = _parse(head.peer) if head.peer else None
-    return (peer is None or peer.is_private) and any(name in head.headers for name in _HEADERS)
+    return peer is None or peer.is_private
 
 
 def network_of(address: str, ipv6_prefix: int = 64) -> str | None:

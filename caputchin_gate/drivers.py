@@ -49,26 +49,27 @@ class World:
             case Sleep(seconds=seconds):
                 return time.sleep(seconds)
 
-    async def aperform(self, effect: AnyEffect, read: Callable[[int], Awaitable[bytes | BodyEnd]]) -> Any:
-        """The same on an event loop: a store is asked in place, and from a thread only if it would have to wait."""
+    def at_once(self, effect: AnyEffect) -> Any | None:
+        """The answer to an effect that need not wait at this moment, else None."""
         match effect:
-            case ReadBody(max_memory=max_memory):
-                return await read(max_memory)
             case Claim(key=key, until=until, now=now):
-                at_once: Any = self.store.claim_now(key, until, now)
+                return self.store.claim_now(key, until, now)
             case Count(key=key, window=window, now=now):
-                at_once = self.store.count_now(key, window, now)
-            case Call():
-                return await self.client.acall(effect)
+                return self.store.count_now(key, window, now)
             case _:
-                at_once = None
-        if at_once is not None:
-            return at_once
+                return None
+
+    async def aperform(self, effect: AnyEffect) -> Any:
+        """The answer to an effect that has to wait: a store that blocks is asked from a thread."""
         import asyncio
 
-        if isinstance(effect, Sleep):
-            return await asyncio.sleep(effect.seconds)
-        return await asyncio.to_thread(self.perform, effect, no_body)
+        match effect:
+            case Call():
+                return await self.client.acall(effect)
+            case Sleep(seconds=seconds):
+                return await asyncio.sleep(seconds)
+            case _:
+                return await asyncio.to_thread(self.perform, effect, no_body)
 
 
 def run(policy: Coroutine[Effect[Any], Any, T], world: World, read: Callable[[int], bytes | BodyEnd] = no_body) -> T:
@@ -98,6 +99,11 @@ async def arun(
             except StopIteration as done:
                 result: T = done.value
                 return result
-            answer = await world.aperform(cast(AnyEffect, effect), read)
+            if isinstance(effect, ReadBody):
+                answer = await read(effect.max_memory)
+                continue
+            answer = world.at_once(cast(AnyEffect, effect))
+            if answer is None:
+                answer = await world.aperform(cast(AnyEffect, effect))
     finally:
         policy.close()

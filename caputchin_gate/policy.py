@@ -102,8 +102,6 @@ Ruling: TypeAlias = PassOn | Admit | Answer
 
 async def handle(head: RequestHead, settings: Settings) -> Ruling:
     """The way of every request that some rule might guard."""
-    clock = settings.verification.clock
-    started = clock.monotonic()
     match settings.routes.match(head):
         case None:
             return PassOn()
@@ -114,9 +112,8 @@ async def handle(head: RequestHead, settings: Settings) -> Ruling:
         case Rule(match=pattern, terms=terms):
             if isinstance(terms, OwnPath):
                 return Answer(await respond(head, terms.endpoints))
-            decision = await decide(head, terms, settings)
-            told = replace(decision, route=pattern, method=head.method, elapsed=clock.monotonic() - started)
-            return rule_on(told, head, terms.on_refuse, settings)
+            decision = await decide(head, terms, settings, pattern)
+            return rule_on(decision, head, terms.on_refuse, settings)
 
 
 def opens_websocket(head: RequestHead, settings: Settings) -> bool:
@@ -141,8 +138,10 @@ def rule_on(decision: Decision, head: RequestHead, on_refuse: OnRefuse, settings
     return Answer(render(decision, head, allowed_origins=settings.allowed_origins), decision)
 
 
-async def decide(head: RequestHead, terms: Terms, settings: Settings) -> Decision:
+async def decide(head: RequestHead, terms: Terms, settings: Settings, route: str | None = None) -> Decision:
     """Find the token, have it verified, decide."""
+    monotonic = settings.verification.clock.monotonic
+    started = monotonic()
     match await find_token(head, terms):
         case Found(candidate=candidate):
             visitor = client_of(head, settings.trusted_proxies)
@@ -151,15 +150,21 @@ async def decide(head: RequestHead, terms: Terms, settings: Settings) -> Decisio
             )
             return Decision(
                 reason_of(verdict, terms),
-                provider=provider,
-                verdict=verdict,
+                provider,
+                route,
+                verdict,
+                method=head.method,
+                elapsed=monotonic() - started,
                 retry_after=verdict.retry_after if isinstance(verdict, Unavailable) else None,
                 token_digest=blake2b(candidate.value.encode(), key=settings.log_key, digest_size=4).hexdigest(),
             )
         case Missing():
-            return Decision(Reason.TOKEN_MISSING)
+            return Decision(Reason.TOKEN_MISSING, route=route, method=head.method, elapsed=monotonic() - started)
         case Refused(reason=reason, why=why, status=status):
-            return Decision(reason, http_status=status, details=(why,))
+            elapsed = monotonic() - started
+            return Decision(
+                reason, route=route, method=head.method, elapsed=elapsed, http_status=status, details=(why,)
+            )
 
 
 async def find_token(head: RequestHead, terms: Terms) -> Outcome:
