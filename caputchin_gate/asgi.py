@@ -12,8 +12,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from typing import Any, Final, TypeAlias, assert_never
 
-from caputchin_gate.effects import BodyEnd
-from caputchin_gate.errors import ConfigurationError, Problem
+from caputchin_gate.effects import BodyEnd, LastPiece
 from caputchin_gate.gate import Gate
 from caputchin_gate.kept_body import KeptBody
 from caputchin_gate.messages import RequestHead, Response
@@ -39,8 +38,7 @@ class GateMiddleware:
     """Wraps an ASGI application."""
 
     def __init__(self, app: Application, *, gate: Gate) -> None:
-        if gate.guards_nothing:
-            raise ConfigurationError([Problem("protect", "nothing is protected", 'add protect=["POST /contact"]')])
+        gate.must_guard()
         self.app = app
         self.gate = gate
         self._untouched = gate.untouched
@@ -67,8 +65,10 @@ class GateMiddleware:
                 case PassOn():
                     await self.app(scope, receive, send)
                 case Admit(decision=decision):
-                    admitted = {**scope, DECISION: decision, "headers": without_own_headers(scope["headers"])}
-                    await self.app(admitted, body.replay(), send)
+                    # In place: what the application adds to its scope is for the middleware around it too.
+                    scope[DECISION] = decision
+                    scope["headers"] = without_own_headers(scope["headers"])
+                    await self.app(scope, body.replay(), send)
                 case Answer(response=response):
                     await answer(response, scope, body, send)
                 case ruling:
@@ -134,7 +134,7 @@ class IncomingBody:
         self.received = 0
         self.end: BodyEnd | None = None
 
-    async def read(self, max_memory: int) -> bytes | BodyEnd:
+    async def read(self, max_memory: int) -> bytes | LastPiece | BodyEnd:
         """The next piece, kept for the application, or why none will come."""
         while self.end is None:
             try:
@@ -150,10 +150,13 @@ class IncomingBody:
                 self.end = BodyEnd.COMPLETE
             if piece:
                 self.received += len(piece)
-                return piece if await self._keep(piece, max_memory) else BodyEnd.NO_ROOM
-        if self.end is BodyEnd.COMPLETE and self._declared not in (None, self.received):
-            return BodyEnd.CUT_SHORT
-        return self.end
+                if not await self._keep(piece, max_memory):
+                    return BodyEnd.NO_ROOM
+                return LastPiece(piece) if self._is_whole() else piece
+        return self.end if self.end is not BodyEnd.COMPLETE or self._is_whole() else BodyEnd.CUT_SHORT
+
+    def _is_whole(self) -> bool:
+        return self.end is BodyEnd.COMPLETE and self._declared in (None, self.received)
 
     def _patience(self) -> float:
         """Seconds the next piece may take: a stall is forgiven once, then the body must keep a least rate."""

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
-from caputchin_gate.effects import AnyEffect, BodyEnd, Call, Claim, Claimed, Count, Effect, ReadBody, Sleep
+from caputchin_gate.effects import AnyEffect, BodyEnd, Call, Claim, Claimed, Count, Effect, LastPiece, ReadBody, Sleep
 from caputchin_gate.http_client import HttpClient
 from caputchin_gate.stores import Store
 
@@ -34,7 +34,7 @@ class World:
     client: HttpClient
     store: Store
 
-    def perform(self, effect: AnyEffect, read: Callable[[int], bytes | BodyEnd]) -> Any:
+    def perform(self, effect: AnyEffect, read: Callable[[int], bytes | LastPiece | BodyEnd]) -> Any:
         match effect:
             case ReadBody(max_memory=max_memory):
                 return read(max_memory)
@@ -72,7 +72,9 @@ class World:
                 return await asyncio.to_thread(self.perform, effect, no_body)
 
 
-def run(policy: Coroutine[Effect[Any], Any, T], world: World, read: Callable[[int], bytes | BodyEnd] = no_body) -> T:
+def run(
+    policy: Coroutine[Effect[Any], Any, T], world: World, read: Callable[[int], bytes | LastPiece | BodyEnd] = no_body
+) -> T:
     """Drive the policy to its end, blocking the calling thread."""
     answer: Any = None
     try:
@@ -88,7 +90,9 @@ def run(policy: Coroutine[Effect[Any], Any, T], world: World, read: Callable[[in
 
 
 async def arun(
-    policy: Coroutine[Effect[Any], Any, T], world: World, read: Callable[[int], Awaitable[bytes | BodyEnd]] = ano_body
+    policy: Coroutine[Effect[Any], Any, T],
+    world: World,
+    read: Callable[[int], Awaitable[bytes | LastPiece | BodyEnd]] = ano_body,
 ) -> T:
     """Drive the policy to its end without blocking the event loop."""
     answer: Any = None

@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 
 from caputchin_gate.client_address import TrustedProxies, client_of, network_of
 from caputchin_gate.clock import Clock
-from caputchin_gate.effects import BodyEnd, Claim, ClaimResult, Count, Counted, ReadBody, StoreDown
+from caputchin_gate.effects import BodyEnd, Claim, ClaimResult, Count, Counted, LastPiece, ReadBody, StoreDown
 from caputchin_gate.engines.native import NONCE_BYTES, NativeChallenges, Solved
 from caputchin_gate.messages import Headers, RequestHead, Response
 from caputchin_gate.secret import Secret
@@ -251,10 +251,12 @@ async def _json_body() -> dict[str, Any] | None:
     body = bytearray()
     while True:
         match await ReadBody(MAX_BODY):
-            case bytes() as piece:
-                body += piece
+            case bytes() | LastPiece() as read:
+                body += read if isinstance(read, bytes) else read.content
                 if len(body) > MAX_BODY:
                     return None
+                if isinstance(read, LastPiece):
+                    break
             case BodyEnd.COMPLETE:
                 break
             case _:

@@ -6,7 +6,6 @@ policy; here is counted what all requests of the process keep at once.
 
 from __future__ import annotations
 
-import tempfile
 import threading
 from collections import deque
 from collections.abc import Iterator
@@ -144,6 +143,8 @@ class KeptBody:
         self._in_file += len(piece)
         try:
             if self._file is None:
+                import tempfile  # only large bodies pay for it
+
                 self._file = tempfile.TemporaryFile()  # noqa: SIM115 (`close` closes it)
             self._file.write(piece)
             self._file.flush()  # a full disk is noticed now, not when the application reads

@@ -18,9 +18,10 @@ from caputchin_gate.client_address import TrustedProxies
 from caputchin_gate.difficulty import GREATEST_CAP
 from caputchin_gate.engines.native import LEAST_SIGNING_KEY
 from caputchin_gate.errors import ConfigurationError, closest, nearest
+from caputchin_gate.refusals import is_local_path
 from caputchin_gate.secret import Secret
 from caputchin_gate.stores import open_store
-from caputchin_gate.tokens import Source
+from caputchin_gate.tokens import Places, Source
 
 
 class Wrong(Exception):
@@ -50,7 +51,7 @@ class Setting:
 
 def flag(value: object) -> bool:
     if not isinstance(value, bool):
-        raise Wrong("is not true or false")
+        raise Wrong("is neither true nor false")
     return value
 
 
@@ -89,6 +90,8 @@ def whole(low: int, high: int) -> Reader:
 
 def duration(low: float, high: float) -> Reader:
     def read(value: object) -> float:
+        if isinstance(value, int | float) and value < 0:
+            raise Wrong("is negative")
         try:
             seconds = durations.seconds(value)
         except ValueError:
@@ -125,6 +128,13 @@ def choice(*options: str) -> Reader:
 
 def secret(value: object) -> Secret:
     """A literal text, or a table that names an environment variable or a file."""
+    found = _secret(value)
+    if not found:
+        raise Wrong("is empty")
+    return found
+
+
+def _secret(value: object) -> Secret:
     match value:
         case Secret():
             return value
@@ -181,13 +191,10 @@ def sources(value: object) -> frozenset[Source]:
     named = texts(value)
     for name in named:
         if name not in set(Source):
-            raise Wrong(f"{name!r} is no place of a token", nearest(name, Source))
+            raise Wrong(f"{name!r} is no place of a token", nearest(name, map(str, Source)))
     if not named:
         raise Wrong("is empty")
     return frozenset(map(Source, named))
-
-
-_OWN_PATH = re.compile(r"/(?![/\\])[\x21-\x5b\x5d-\x7e]*")
 
 
 def on_refuse(value: object) -> str:
@@ -196,10 +203,17 @@ def on_refuse(value: object) -> str:
     if typed in ("respond", "pass"):
         return typed
     path = typed.removeprefix("redirect:")
-    if path == typed or not _OWN_PATH.fullmatch(path):
+    if path == typed or not is_local_path(path):
         raise Wrong(
             'is neither "respond" nor "pass" nor "redirect:" and a path', 'write it like "redirect:/contact?again=1"'
         )
+    return path
+
+
+def local_path(value: object) -> str:
+    path = text(value)
+    if not is_local_path(path):
+        raise Wrong("is not a path of this site", 'write it like "/contact"')
     return path
 
 
@@ -211,10 +225,11 @@ def mount(value: object) -> str:
 
 
 def json_pointer(value: object) -> str:
-    pointer = text(value)
-    if not re.fullmatch(r"(/([^~/]|~[01])*)+", pointer):
-        raise Wrong("is not a JSON pointer", 'write it like "/captcha/token" (RFC 6901)')
-    return pointer
+    try:
+        Places((), json_pointer=text(value))
+    except ConfigurationError as failure:
+        raise Wrong(failure.problems[0].what, failure.problems[0].fix) from None
+    return text(value)
 
 
 def anything(value: object) -> object:
@@ -241,6 +256,7 @@ ROUTE: Final[Mapping[str, Setting]] = {
     "method_override": Setting(
         flag, True, "Whether a rule for PUT, PATCH or DELETE also guards POST on its path.", "false"
     ),
+    "back": Setting(local_path, None, "Where the page of a refusal links back to.", '"/contact"'),
     "on_refuse": Setting(on_refuse, None, "What a refusal becomes.", '"redirect:/contact?captcha=failed"'),
 }
 
@@ -294,6 +310,7 @@ TOP: Final[Mapping[str, Setting]] = {
     "token_from": ROUTE["token_from"],
     "max_body": ROUTE["max_body"],
     "max_memory": ROUTE["max_memory"],
+    "back": ROUTE["back"],
     "on_refuse": ROUTE["on_refuse"],
     "provider": Setting(anything, None, "The default provider, a table.", '{ kind = "caputchin" }'),
     "providers": Setting(anything, {}, "Further providers, tables by name.", '{ old = { kind = "procaptcha" } }'),

@@ -17,13 +17,12 @@ from typing import Final, TypeAlias, assert_never
 from caputchin_gate.client_address import network_of
 from caputchin_gate.clock import Clock
 from caputchin_gate.effects import Call, Claim, Claimed, ClaimResult, NoReply, Sleep, StoreDown
+from caputchin_gate.engines import LEEWAY
 from caputchin_gate.engines.native import FORGED, NativeChallenges, Solved
 from caputchin_gate.messages import HttpReply
 from caputchin_gate.providers import Retry, Submission, Upstream
 from caputchin_gate.verdict import OUTAGES, Cause, Failed, Misconfigured, Passed, Reason, Unavailable, Verdict
 
-# How far another machine's clock may be from ours, in seconds (threats.md R33).
-LEEWAY: Final = 30.0
 BACKOFF: Final = 3  # each pause between two attempts is so many times longer than the one before
 
 
@@ -48,6 +47,14 @@ class Demands:
     min_score: float | None = None
     max_score: float | None = None
     max_age: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Who submitted the token, as far as it is known: the canonical address, and an e-mail address or its domain."""
+
+    address: str | None = None
+    email: str | None = field(default=None, repr=False)
 
 
 class Entry(Enum):
@@ -128,14 +135,13 @@ async def verify(
     verifiers: Sequence[Verifier],
     token: str,
     token_field: str | None,
-    visitor: str | None,
+    visitor: Visitor,
     demands: Demands,
     shared: Verification,
 ) -> tuple[Verdict, str]:
     """Ask the one of `verifiers` that the token's field and shape point to; the verdict, and who gave it.
 
     token_field: where the token stood; None for a header, which names no provider.
-    visitor: the canonical address of the client, None when it is not known.
     """
     refusal: tuple[Verdict, str] = (Failed(Reason.TOKEN_MALFORMED), verifiers[0].kind)
     for verifier in verifiers:
@@ -156,12 +162,10 @@ async def verify(
     return refusal
 
 
-async def _check(
-    verifier: InProcess, token: str, visitor: str | None, demands: Demands, shared: Verification
-) -> Verdict:
+async def _check(verifier: InProcess, token: str, visitor: Visitor, demands: Demands, shared: Verification) -> Verdict:
     """Check a solution of our own challenge, then claim it: the work is judged before anything is stored (R10)."""
     now = shared.clock.now()
-    network = network_of(visitor) if visitor is not None else None
+    network = network_of(visitor.address) if visitor.address is not None else None
     verdict: Verdict = Failed(Reason.TOKEN_MALFORMED)
     for site in verifier.sites:
         match site.check(token, now=now, client=network, action=demands.action or ""):
@@ -186,7 +190,7 @@ async def _claim(kind: str, solved: Solved, now: float) -> Verdict:
             return Unavailable(Cause.STORE)
 
 
-async def _ask(provider: Upstream, token: str, visitor: str | None, demands: Demands, shared: Verification) -> Verdict:
+async def _ask(provider: Upstream, token: str, visitor: Visitor, demands: Demands, shared: Verification) -> Verdict:
     match provider.precheck(token):
         case Failed() as failed:
             return failed
@@ -209,7 +213,7 @@ async def _ask(provider: Upstream, token: str, visitor: str | None, demands: Dem
 
 
 async def _call_and_claim(
-    provider: Upstream, token: str, visitor: str | None, demands: Demands, shared: Verification, key: bytes
+    provider: Upstream, token: str, visitor: Visitor, demands: Demands, shared: Verification, key: bytes
 ) -> Verdict:
     """Where the provider does not promise single use, the gate enforces it (threats.md D12)."""
     match await Claimed(key, shared.clock.now()):
@@ -234,7 +238,7 @@ async def _call_and_claim(
             return verdict
 
 
-async def _call(provider: Upstream, token: str, visitor: str | None, shared: Verification) -> Verdict:
+async def _call(provider: Upstream, token: str, visitor: Visitor, shared: Verification) -> Verdict:
     """All attempts of one verification, within one deadline."""
     clock, breaker = shared.clock, shared.breaker_of(provider)
     started = clock.monotonic()
@@ -242,7 +246,9 @@ async def _call(provider: Upstream, token: str, visitor: str | None, shared: Ver
     if pause_ends is not None:
         return Unavailable(Cause.BREAKER, retry_after=pause_ends - started)
     deadline = started + provider.timeout
-    request = provider.request(Submission(token, remote_ip=visitor, attempt_id=clock.random_bytes(16).hex()))
+    request = provider.request(
+        Submission(token, remote_ip=visitor.address, email=visitor.email, attempt_id=clock.random_bytes(16).hex())
+    )
     verdict: Verdict = Unavailable(Cause.TIMEOUT)
     for attempt in range(provider.attempts):
         match await Call(request, deadline - clock.monotonic()):

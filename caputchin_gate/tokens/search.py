@@ -6,13 +6,12 @@ Nothing here waits: the head comes as a value, the body piece by piece. How the 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from caputchin_gate.messages import RequestHead
 from caputchin_gate.tokens import content_type
 from caputchin_gate.tokens.content_type import ContentType
 from caputchin_gate.tokens.json_body import JsonBody
-from caputchin_gate.tokens.multipart import MultipartBody
 from caputchin_gate.tokens.outcome import (
     AMBIGUOUS,
     Candidates,
@@ -24,6 +23,9 @@ from caputchin_gate.tokens.outcome import (
 )
 from caputchin_gate.tokens.urlencoded import UrlencodedBody
 
+if TYPE_CHECKING:
+    from caputchin_gate.tokens.multipart import MultipartBody
+
 TOKEN_HEADER: Final = "x-caputchin-token"
 MAX_JSON: Final = 2**20
 
@@ -33,7 +35,7 @@ _CHARSET: Final = unreadable("a body in another charset than UTF-8", status=415)
 _CONTENT_TYPES: Final = unreadable("not exactly one well-formed Content-Type")
 _BOUNDARY: Final = unreadable("a multipart body without one legal boundary")
 
-Grammar: TypeAlias = UrlencodedBody | MultipartBody | JsonBody
+Grammar: TypeAlias = "UrlencodedBody | MultipartBody | JsonBody"
 
 
 class BodySearch:
@@ -116,10 +118,16 @@ def _grammar(head: RequestHead, places: Places, candidates: Candidates, max_json
             boundary = kind.boundary
             if boundary is None:
                 return _BOUNDARY
-            return MultipartBody(places, candidates, boundary) if kind.speaks_utf8 else _CHARSET
+            return _multipart(places, candidates, boundary) if kind.speaks_utf8 else _CHARSET
     if Source.JSON in places.sources and _is_json(kind.media):
         return JsonBody(places, candidates, max_json) if kind.speaks_utf8 else _CHARSET
     return None
+
+
+def _multipart(places: Places, candidates: Candidates, boundary: bytes) -> MultipartBody:
+    from caputchin_gate.tokens.multipart import MultipartBody  # brings its parser along: who has no uploads never pays
+
+    return MultipartBody(places, candidates, boundary)
 
 
 def _content_type(values: Sequence[str]) -> ContentType | Refused | None:
