@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from itertools import chain
 from typing import Any, Final, TypeAlias, assert_never
 
 from caputchin_gate.effects import BodyEnd, LastPiece
@@ -131,6 +132,7 @@ class IncomingBody:
         self._started: float | None = None
         self._pieces: Iterator[bytes] | None = None
         self._following: bytes | None = None
+        self._unkept = b""  # the piece for which there was no room; in report mode the application gets it all the same
         self.received = 0
         self.end: BodyEnd | None = None
 
@@ -150,7 +152,8 @@ class IncomingBody:
                 self.end = BodyEnd.COMPLETE
             if piece:
                 self.received += len(piece)
-                if not await self._keep(piece, max_memory):
+                if not self._kept.keep(piece, max_memory):
+                    self._unkept = piece
                     return BodyEnd.NO_ROOM
                 return LastPiece(piece) if self._is_whole() else piece
         return self.end if self.end is not BodyEnd.COMPLETE or self._is_whole() else BodyEnd.CUT_SHORT
@@ -159,28 +162,24 @@ class IncomingBody:
         return self.end is BodyEnd.COMPLETE and self._declared in (None, self.received)
 
     def _patience(self) -> float:
-        """Seconds the next piece may take: a stall is forgiven once, then the body must keep a least rate."""
+        """Seconds the next piece may take: no stall is longer than the timeout, and the whole keeps a least rate."""
         now = asyncio.get_running_loop().time()
         if self._started is None:
             self._started = now
-        return max(0.0, self._started + self._timeout + self.received / LEAST_BYTES_PER_SECOND - now)
-
-    async def _keep(self, piece: bytes, max_memory: int) -> bool:
-        if self._kept.would_spill(piece, max_memory):  # files are written off the loop
-            return await asyncio.to_thread(self._kept.keep, piece, max_memory)
-        return self._kept.keep(piece, max_memory)
+        ends = self._started + self._timeout + self.received / LEAST_BYTES_PER_SECOND
+        return max(0.0, min(self._timeout, ends - now))
 
     def replay(self) -> Receive:
         """A `receive` that hands over what was read, then what is still to come."""
         if self._started is None:
             return self._receive
-        self._pieces = self._kept.pieces()
+        self._pieces = chain(self._kept.pieces(), (self._unkept,) if self._unkept else ())
         return self._hand_over
 
     async def _hand_over(self) -> Message:
         if self._pieces is not None:
-            piece = self._following if self._following is not None else await self._next_piece()
-            self._following = await self._next_piece()
+            piece = self._following if self._following is not None else next(self._pieces, None)
+            self._following = next(self._pieces, None)
             if self._following is None:
                 self._pieces = None
             if piece is not None or self.end is BodyEnd.COMPLETE:
@@ -189,13 +188,6 @@ class IncomingBody:
         if self.end is BodyEnd.GONE:
             return {"type": "http.disconnect"}
         return await self._receive()
-
-    async def _next_piece(self) -> bytes | None:
-        if self._pieces is None:
-            return None
-        if self._kept.spilled:  # files are read off the loop
-            return await asyncio.to_thread(next, self._pieces, None)
-        return next(self._pieces, None)
 
     def close(self) -> None:
         self._kept.close()
@@ -220,8 +212,9 @@ async def answer(response: Response, scope: Scope, body: IncomingBody, send: Sen
     names = {name for name, _ in headers}
     if b"content-length" not in names and response.status not in (204, 304):
         headers.append((b"content-length", str(len(response.body)).encode()))
-    unread = body.end is None and expects_body(scope)
-    if unread and scope.get("http_version", "1.1").startswith("1"):
+    one = scope.get("http_version", "1.1").startswith("1")  # later versions end one stream, not the connection
+    unread = one and body.end is None and expects_body(scope)
+    if unread:
         headers.append((b"connection", b"close"))
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
     await send({"type": "http.response.body", "body": response.body, "more_body": unread})

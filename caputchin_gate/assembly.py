@@ -113,6 +113,8 @@ def _terms(route: Mapping[str, Any], configuration: Configuration, verifiers: Ma
 def warnings_of(configuration: Configuration) -> list[str]:
     """What is right but risky."""
     warnings: list[str] = []
+    if {"0.0.0.0/0", "::/0"} & set(configuration.top["trusted_proxies"]):
+        warnings.append("trusted_proxies trusts everybody: every client chooses the address it is known by")
     for name, provider in configuration.providers.items():
         if isinstance(provider, Upstream):
             warnings += (f"provider {name}: {warning}" for warning in provider.warnings())

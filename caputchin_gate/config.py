@@ -360,6 +360,9 @@ def _read_route(
     upstream = [named[name] for name in route["provider"] or () if isinstance(named.get(name), Upstream)]
     if len({provider.token_field for provider in upstream}) < len(upstream):
         problems.append(Problem(f"{where}.provider", "two providers share a token_field, the second is never asked"))
+    if len(upstream) > 1 and route["json_pointer"] is not None:
+        what = "names one place, and the provider that its token belongs to can't be told"
+        problems.append(Problem(f"{where}.json_pointer", what, "leave it out: each provider has a key of its own"))
     for name in route["provider"] or (default,):
         reported = _reported(named.get(name))
         for key in DEMANDS:

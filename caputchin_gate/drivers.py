@@ -6,16 +6,35 @@ asyncio is imported where it is needed: a WSGI application does not pay for it.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
-from caputchin_gate.effects import AnyEffect, BodyEnd, Call, Claim, Claimed, Count, Effect, LastPiece, ReadBody, Sleep
+from caputchin_gate.effects import (
+    AnyEffect,
+    BodyEnd,
+    Call,
+    Claim,
+    Claimed,
+    ClaimResult,
+    Count,
+    Effect,
+    LastPiece,
+    ReadBody,
+    Sleep,
+    StoreDown,
+)
 from caputchin_gate.http_client import HttpClient
 from caputchin_gate.stores import Store
 
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
 T = TypeVar("T")
+
+THREADS: Final = 16
+MOST_ASKING: Final = 32
 
 
 def no_body(max_memory: int) -> BodyEnd:
@@ -27,12 +46,14 @@ async def ano_body(max_memory: int) -> BodyEnd:
     return BodyEnd.COMPLETE
 
 
-@dataclass(frozen=True, slots=True)
 class World:
     """What the effects of one gate act upon."""
 
-    client: HttpClient
-    store: Store
+    def __init__(self, client: HttpClient, store: Store) -> None:
+        self.client = client
+        self.store = store
+        self._asking = 0
+        self._threads: tuple[int, ThreadPoolExecutor] | None = None
 
     def perform(self, effect: AnyEffect, read: Callable[[int], bytes | LastPiece | BodyEnd]) -> Any:
         match effect:
@@ -69,7 +90,28 @@ class World:
             case Sleep(seconds=seconds):
                 return await asyncio.sleep(seconds)
             case _:
-                return await asyncio.to_thread(self.perform, effect, no_body)
+                return await self._from_a_thread(effect)
+
+    async def _from_a_thread(self, effect: AnyEffect) -> Any:
+        """Ask a store that has to wait. The threads are our own, so that the application's are free; who finds too
+        many waiting already is told at once that the store does not answer (threats.md R30).
+        """
+        import asyncio
+
+        if self._asking >= MOST_ASKING:
+            return ClaimResult.STORE_DOWN if isinstance(effect, Claim) else StoreDown()
+        self._asking += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._executor(), self.perform, effect, no_body)
+        finally:
+            self._asking -= 1
+
+    def _executor(self) -> ThreadPoolExecutor:
+        if self._threads is None or self._threads[0] != os.getpid():  # threads do not survive a fork
+            from concurrent.futures import ThreadPoolExecutor
+
+            self._threads = os.getpid(), ThreadPoolExecutor(THREADS, thread_name_prefix="caputchin-gate-store")
+        return self._threads[1]
 
 
 def run(

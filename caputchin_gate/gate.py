@@ -92,7 +92,7 @@ class Gate:
         top = configuration.top
         self._listeners: list[Callable[[Decision], object]] = []
         self._store: Store = open_store(top["store"])
-        self._world = World(HttpClient(), self._store)
+        self._world = World(HttpClient(connections=configuration.limits["verifications"]), self._store)
         self._limits = configuration.limits
         self.budget = Budget(configuration.limits["kept_bytes"])
         trusted = TrustedProxies(top["trusted_proxies"], top["forwarded_header"])
@@ -133,10 +133,13 @@ class Gate:
         return await arun(self._by_hand(token, Visitor(remote_ip, email)), self._world)
 
     async def _by_hand(self, token: str | None, visitor: Visitor) -> Verdict:
-        if token is None or not token.strip():
-            return Failed(Reason.TOKEN_MISSING)
+        match token:  # people hand over what a form had, whatever that was
+            case str() as typed if typed.strip():
+                pass
+            case _:
+                return Failed(Reason.TOKEN_MISSING)
         verdict, _ = await verify(
-            (self._default,), token.strip(), None, visitor, Demands(), self._settings.verification
+            (self._default,), typed.strip(), None, visitor, Demands(), self._settings.verification
         )
         return verdict
 

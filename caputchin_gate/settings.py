@@ -23,6 +23,8 @@ from caputchin_gate.secret import Secret
 from caputchin_gate.stores import open_store
 from caputchin_gate.tokens import Places, Source
 
+LEAST_SITE_SECRET: Final = 16  # characters; the verify endpoint lets everybody guess
+
 
 class Wrong(Exception):
     """A value that can't be used: what is wrong with it, and the fix."""
@@ -147,7 +149,7 @@ def _secret(value: object) -> Secret:
         case {"file": str() as name, **rest} if not rest:
             try:
                 return Secret(Path(name).read_text().strip())
-            except (OSError, UnicodeDecodeError) as failure:
+            except (OSError, ValueError) as failure:
                 raise Wrong(f"the file {name} can't be read ({type(failure).__name__})") from None
         case _:
             raise Wrong('is neither a text nor { env = "NAME" } nor { file = "PATH" }')
@@ -156,6 +158,14 @@ def _secret(value: object) -> Secret:
 def secrets(value: object) -> tuple[Secret, ...]:
     """One secret or several: during a rotation the first signs, all verify."""
     return tuple(secret(item) for item in value) if isinstance(value, list | tuple) else (secret(value),)
+
+
+def site_secrets(value: object) -> tuple[Secret, ...]:
+    found = secrets(value)
+    if any(len(one) < LEAST_SITE_SECRET for one in found):
+        fix = "python -c 'import secrets; print(secrets.token_urlsafe(24))' makes one"
+        raise Wrong(f"is shorter than {LEAST_SITE_SECRET} characters", fix)
+    return found
 
 
 def signing_keys(value: object) -> tuple[Secret, ...]:
@@ -262,7 +272,7 @@ ROUTE: Final[Mapping[str, Setting]] = {
 
 SITE: Final[Mapping[str, Setting]] = {
     "site_key": Setting(text, None, "The public key that pages name.", '"cpt_pub_site"'),
-    "secret": Setting(secrets, (), "Lets another back end verify tokens of this site.", '{ env = "SITE_SECRET" }'),
+    "secret": Setting(site_secrets, (), "Lets another back end verify tokens of this site.", '{ env = "SITE_SECRET" }'),
     "domains": Setting(texts, (), "The hosts whose pages may ask for challenges; none means any.", '["shop.example"]'),
 }
 
@@ -289,7 +299,7 @@ IN_PROCESS: Final[Mapping[str, Setting]] = {
 
 LIMITS: Final[Mapping[str, Setting]] = {
     "kept_bytes": Setting(size(65536), 256 * 2**20, "Memory for bodies, over all requests.", '"256MiB"'),
-    "verifications": Setting(whole(1, 1_000_000), 1000, "Calls to providers at once.", "1000"),
+    "verifications": Setting(whole(1, 10_000), 256, "Calls to providers at once; more are refused.", "256"),
     "body_timeout": Setting(duration(1, 3600), 30.0, "How long a body may stall before the decision.", '"30s"'),
 }
 
@@ -316,5 +326,5 @@ TOP: Final[Mapping[str, Setting]] = {
     "providers": Setting(anything, {}, "Further providers, tables by name.", '{ old = { kind = "procaptcha" } }'),
     "route": Setting(anything, (), "The guarded routes, long form.", '[{ match = "POST /signup" }]'),
     "in_process": Setting(anything, {}, "How the gate's own challenges behave.", '{ client_binding = "off" }'),
-    "limits": Setting(anything, {}, "What the gate spends at most.", "{ verifications = 1000 }"),
+    "limits": Setting(anything, {}, "What the gate spends at most.", "{ verifications = 256 }"),
 }

@@ -23,6 +23,7 @@ from caputchin_gate.messages import HttpReply
 from caputchin_gate.providers import Retry, Submission, Upstream
 from caputchin_gate.verdict import OUTAGES, Cause, Failed, Misconfigured, Passed, Reason, Unavailable, Verdict
 
+_TELLING: Final = 6  # characters of a secret or a token that are too many to be told
 BACKOFF: Final = 3  # each pause between two attempts is so many times longer than the one before
 
 
@@ -110,6 +111,8 @@ class Breaker:
             case Unavailable(cause=cause, retry_after=retry_after) if cause in OUTAGES:
                 self._in_a_row += 1
                 self._open_until = now + max(self._pause, min(retry_after or 0.0, 60.0))
+            case Unavailable():
+                pass  # our own limits say nothing about the provider
             case _:
                 self._in_a_row = 0
 
@@ -255,7 +258,7 @@ async def _call(provider: Upstream, token: str, visitor: Visitor, shared: Verifi
             case NoReply() as silence:
                 answer = provider.unanswered(silence)
             case HttpReply() as reply:
-                answer = provider.read(reply)
+                answer = _read(provider, reply)
         if not isinstance(answer, Retry):
             verdict = answer
             break
@@ -268,14 +271,26 @@ async def _call(provider: Upstream, token: str, visitor: Visitor, shared: Verifi
     return without_echoes(verdict, token, provider.revealed_secret)
 
 
+def _read(provider: Upstream, reply: HttpReply) -> Verdict | Retry:
+    """A reply may be anything: one that a provider's reading was not prepared for is no verdict."""
+    try:
+        return provider.read(reply)
+    except Exception as failure:
+        return Unavailable(Cause.UNREADABLE, codes=(type(failure).__name__,))
+
+
 def without_echoes(verdict: Verdict, *hidden: str) -> Verdict:
     """The verdict without those of the provider's words that repeat what must not be logged (threats.md R35)."""
     match verdict:
         case Passed():
             return verdict
         case _:
-            codes = tuple(code for code in verdict.codes if not any(word in code for word in hidden))
+            codes = tuple(code for code in verdict.codes if not any(_tells(code, word) for word in hidden))
             return verdict if len(codes) == len(verdict.codes) else replace(verdict, codes=codes)
+
+
+def _tells(code: str, hidden: str) -> bool:
+    return hidden in code or (len(code) >= _TELLING and code in hidden)
 
 
 def meets(verdict: Verdict, demands: Demands, now: float) -> Verdict:

@@ -9,8 +9,10 @@ can't guard. What the application returns is handed on as it is.
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Callable, Iterable, Iterator
 from http.client import responses
+from itertools import chain
 from typing import IO, Any, Final, TypeAlias, assert_never
 
 from werkzeug.wsgi import get_content_length, get_input_stream
@@ -29,6 +31,7 @@ DECISION: Final = "caputchin_gate"
 OWN_HEADERS: Final = "HTTP_X_CAPUTCHIN_"
 PIECE: Final = 64 * 1024
 LINGER_BYTES: Final = 2 * 1024 * 1024
+LINGER_SECONDS: Final = 2.0
 
 
 class GateMiddleware:
@@ -60,8 +63,7 @@ class GateMiddleware:
                 environ[DECISION] = decision
                 return self.app(environ, start_response)
             case Answer(response=response):
-                body.linger()
-                return answer(response, start_response)
+                return _Answered(answer(response, start_response), body)
             case ruling:
                 assert_never(ruling)
 
@@ -94,6 +96,7 @@ class IncomingBody:
         self._kept = kept
         self._stream: IO[bytes] | None = None
         self._ended = False
+        self._unkept = b""  # the piece for which there was no room; in report mode the application gets it all the same
         self._missing = get_content_length(environ)  # what is still to come of a declared length
 
     def read(self, max_memory: int) -> bytes | LastPiece | BodyEnd:
@@ -108,10 +111,11 @@ class IncomingBody:
         if not piece:  # servers end a body that broke off like one that is complete
             self._ended = True
             return BodyEnd.CUT_SHORT if self._missing else BodyEnd.COMPLETE
-        if not self._kept.keep(piece, max_memory):
-            return BodyEnd.NO_ROOM
         if self._missing is not None:
             self._missing -= len(piece)
+        if not self._kept.keep(piece, max_memory):
+            self._unkept = piece
+            return BodyEnd.NO_ROOM
         return LastPiece(piece) if self._missing == 0 else piece
 
     def replay(self) -> IO[bytes] | None:
@@ -120,12 +124,14 @@ class IncomingBody:
             return None
         if self._missing == 0 and not self._kept.spilled:  # most forms
             return io.BytesIO(b"".join(self._kept.pieces()))
-        return io.BufferedReader(_Replay(self._kept.pieces(), self._stream), PIECE)
+        pieces = chain(self._kept.pieces(), (self._unkept,) if self._unkept else ())
+        return io.BufferedReader(_Replay(pieces, self._environ["wsgi.input"], self._missing), PIECE)
 
     def linger(self) -> None:
-        """After a refusal: read and drop a bounded rest, so that a server which reuses the connection is in step."""
+        """After a refusal: read and drop a bounded rest, so that the client gets to read its answer."""
         dropped = 0
-        while self._stream is not None and not self._ended and dropped < LINGER_BYTES:
+        ends = time.monotonic() + LINGER_SECONDS
+        while self._stream is not None and not self._ended and dropped < LINGER_BYTES and time.monotonic() < ends:
             try:
                 piece = self._stream.read(PIECE)
             except Exception:
@@ -136,9 +142,12 @@ class IncomingBody:
 
 
 class _Replay(io.RawIOBase):
-    def __init__(self, kept: Iterator[bytes], rest: IO[bytes]) -> None:
+    """What was kept, then what the server has still to give: `missing` bytes, or until it says that it is the end."""
+
+    def __init__(self, kept: Iterator[bytes], rest: IO[bytes], missing: int | None) -> None:
         self._kept = kept
         self._rest = rest
+        self._missing = missing
         self._piece = memoryview(b"")
 
     def readable(self) -> bool:
@@ -146,11 +155,35 @@ class _Replay(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         if not self._piece:
-            self._piece = memoryview(next(self._kept, b"") or self._rest.read(len(buffer)))
+            self._piece = memoryview(next(self._kept, b"") or self._from_the_server(len(buffer)))
         count = min(len(buffer), len(self._piece))
         buffer[:count] = self._piece[:count]
         self._piece = self._piece[count:]
         return count
+
+    def _from_the_server(self, most: int) -> bytes:
+        if self._missing is None:
+            return self._rest.read(most)
+        piece = self._rest.read(min(most, self._missing)) if self._missing else b""
+        self._missing -= len(piece)
+        return piece
+
+
+class _Answered:
+    """The body of a refusal. The server closes it after it was sent: only then the rest of the request is read."""
+
+    def __init__(self, pieces: list[bytes], body: IncomingBody) -> None:
+        self._pieces = pieces
+        self._body = body
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._pieces)
+
+    def __len__(self) -> int:
+        return len(self._pieces)
+
+    def close(self) -> None:
+        self._body.linger()
 
 
 def admit(environ: Environ, body: IncomingBody) -> None:
