@@ -15,6 +15,9 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import starlette.requests
+import werkzeug
+
 from benchmarks.harness import MICRO, Row, Samples, at_most, by_turns, cpu_seconds
 from benchmarks.requests import environ_of, scope_of
 from benchmarks.solutions import gate, solved
@@ -29,19 +32,20 @@ def rows() -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as folder:
         files = (Path(folder, f"{number}.db") for number in count())
         stores: dict[str, Callable[[], str]] = {"memory": lambda: "memory", "sqlite": lambda: f"sqlite://{next(files)}"}
-        for door, cost in (("ASGI", asgi_cost), ("WSGI", wsgi_cost)):
+        for door, cost, parsing in (("ASGI", asgi_cost, starlette_form), ("WSGI", wsgi_cost, werkzeug_form)):
             samples = by_turns(
-                {"bare": partial(cost, None, bodies)}
+                {"bare": partial(cost, None, bodies), "form": partial(parsing, bodies)}
                 | {name: partial(cost, store, bodies) for name, store in stores.items()},
                 rounds=5,
             )
-            yield row(f"protected {door} POST, memory store, adds", "memory", 45, samples)
-            yield row(f"protected {door} POST, sqlite store, adds", "sqlite", 80, samples)
+            peer = f"{parsing.__name__.removesuffix('_form')} reads the form"
+            yield row(f"protected {door} POST, memory store, adds", "memory", 45, samples, peer)
+            yield row(f"protected {door} POST, sqlite store, adds", "sqlite", 80, samples, peer)
 
 
-def row(what: str, store: str, limit: float, samples: Samples) -> Row:
-    bare = samples.of("bare") * MICRO
-    return Row(what, samples.added(store, "bare") * MICRO, "us", (("bare application", bare),), at_most(limit), NOTE)
+def row(what: str, store: str, limit: float, samples: Samples, peer: str) -> Row:
+    ours, form = (samples.added(name, "bare") * MICRO for name in (store, "form"))
+    return Row(what, ours, "us", ((peer, form),), at_most(limit), NOTE)
 
 
 def form_with(token: str) -> bytes:
@@ -69,6 +73,19 @@ def asgi_cost(store: Callable[[], str] | None, bodies: Sequence[bytes]) -> float
     guard.close()
     _expect_all(application.bytes_read, bodies)
     return seconds
+
+
+def starlette_form(bodies: Sequence[bytes]) -> float:
+    """What the framework itself takes to parse such a form."""
+
+    async def parse() -> float:
+        started = time.process_time()
+        for scope, body in zip(scopes, bodies, strict=True):
+            await starlette.requests.Request(scope, Request(body).receive).form()
+        return (time.process_time() - started) / len(bodies)
+
+    scopes = [scope_of("/contact", "POST", len(body)) for body in bodies]
+    return asyncio.run(parse())
 
 
 class Request:
@@ -119,6 +136,11 @@ def wsgi_cost(store: Callable[[], str] | None, bodies: Sequence[bytes]) -> float
     guard.close()
     _expect_all(application.bytes_read, bodies)
     return seconds
+
+
+def werkzeug_form(bodies: Sequence[bytes]) -> float:
+    environs = [environ_of("/contact", "POST", body) for body in bodies]
+    return cpu_seconds(lambda: [len(werkzeug.Request(environ).form) for environ in environs], len(bodies))
 
 
 def discard_start(status: str, headers: Any, exc_info: Any = None) -> Any:

@@ -14,7 +14,7 @@ from benchmarks.harness import Row, at_least_times, by_turns
 from benchmarks.serving import keep_to_core, server
 from benchmarks.unprotected_asgi import USUAL_PATHS
 
-REQUESTS = 5_000
+REQUESTS = 4_000
 CONNECTIONS = 16
 
 
@@ -22,7 +22,7 @@ def rows() -> Iterator[Row]:
     with server("small") as bare, server("gated small") as gated:
         keep_to_core(0)
         ports = {"gate": gated, "bare": bare}
-        samples = by_turns({name: partial(measure, port) for name, port in ports.items()}, rounds=11)
+        samples = by_turns({name: partial(measure, port) for name, port in ports.items()}, rounds=21)
     yield Row(
         "unprotected requests under uvicorn",
         1 / samples.of("gate"),

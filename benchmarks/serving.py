@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import socket
 import subprocess
@@ -140,6 +141,7 @@ def run_provider(listening: socket.socket) -> None:
 def main(name: str, descriptor: int) -> None:
     listening = socket.socket(fileno=descriptor)
     keep_to_core(1)
+    logging.getLogger("caputchin_gate").setLevel(logging.ERROR)  # a store in memory is what we want here
     match name:
         case "provider":
             run_provider(listening)

@@ -9,11 +9,11 @@ is closed unless an exemption opens it (threats.md R7). Put it outermost: what r
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from itertools import chain
 from typing import Any, Final, TypeAlias, assert_never
 
-from caputchin_gate.effects import BodyEnd
-from caputchin_gate.errors import ConfigurationError, Problem
+from caputchin_gate.effects import BodyEnd, LastPiece
 from caputchin_gate.gate import Gate
 from caputchin_gate.kept_body import KeptBody
 from caputchin_gate.messages import RequestHead, Response
@@ -39,8 +39,7 @@ class GateMiddleware:
     """Wraps an ASGI application."""
 
     def __init__(self, app: Application, *, gate: Gate) -> None:
-        if gate.guards_nothing:
-            raise ConfigurationError([Problem("protect", "nothing is protected", 'add protect=["POST /contact"]')])
+        gate.must_guard()
         self.app = app
         self.gate = gate
         self._untouched = gate.untouched
@@ -67,8 +66,10 @@ class GateMiddleware:
                 case PassOn():
                     await self.app(scope, receive, send)
                 case Admit(decision=decision):
-                    admitted = {**scope, DECISION: decision, "headers": without_own_headers(scope["headers"])}
-                    await self.app(admitted, body.replay(), send)
+                    # In place: what the application adds to its scope is for the middleware around it too.
+                    scope[DECISION] = decision
+                    scope["headers"] = without_own_headers(scope["headers"])
+                    await self.app(scope, body.replay(), send)
                 case Answer(response=response):
                     await answer(response, scope, body, send)
                 case ruling:
@@ -114,8 +115,9 @@ def head_of(scope: Scope) -> RequestHead:
 
 def without_own_headers(headers: Any) -> Any:
     """Headers without those of the gate's prefix, in any spelling that a server may fold (threats.md R12)."""
-    if any(name.lower().replace(b"_", b"-").startswith(OWN_HEADERS) for name, _ in headers):
-        return [pair for pair in headers if not pair[0].lower().replace(b"_", b"-").startswith(OWN_HEADERS)]
+    for name, _ in headers:
+        if b"caputchin" in name.lower():  # rarely: then each is looked at closely
+            return [pair for pair in headers if not pair[0].lower().replace(b"_", b"-").startswith(OWN_HEADERS)]
     return headers
 
 
@@ -128,10 +130,13 @@ class IncomingBody:
         self._declared = int(declared) if declared is not None and declared.isdecimal() else None
         self._timeout = timeout
         self._started: float | None = None
+        self._pieces: Iterator[bytes] | None = None
+        self._following: bytes | None = None
+        self._unkept = b""  # the piece for which there was no room; in report mode the application gets it all the same
         self.received = 0
         self.end: BodyEnd | None = None
 
-    async def read(self, max_memory: int) -> bytes | BodyEnd:
+    async def read(self, max_memory: int) -> bytes | LastPiece | BodyEnd:
         """The next piece, kept for the application, or why none will come."""
         while self.end is None:
             try:
@@ -147,49 +152,42 @@ class IncomingBody:
                 self.end = BodyEnd.COMPLETE
             if piece:
                 self.received += len(piece)
-                return piece if await self._keep(piece, max_memory) else BodyEnd.NO_ROOM
-        if self.end is BodyEnd.COMPLETE and self._declared not in (None, self.received):
-            return BodyEnd.CUT_SHORT
-        return self.end
+                if not self._kept.keep(piece, max_memory):
+                    self._unkept = piece
+                    return BodyEnd.NO_ROOM
+                return LastPiece(piece) if self._is_whole() else piece
+        return self.end if self.end is not BodyEnd.COMPLETE or self._is_whole() else BodyEnd.CUT_SHORT
+
+    def _is_whole(self) -> bool:
+        return self.end is BodyEnd.COMPLETE and self._declared in (None, self.received)
 
     def _patience(self) -> float:
-        """Seconds the next piece may take: a stall is forgiven once, then the body must keep a least rate."""
+        """Seconds the next piece may take: no stall is longer than the timeout, and the whole keeps a least rate."""
         now = asyncio.get_running_loop().time()
         if self._started is None:
             self._started = now
-        return max(0.0, self._started + self._timeout + self.received / LEAST_BYTES_PER_SECOND - now)
-
-    async def _keep(self, piece: bytes, max_memory: int) -> bool:
-        if self._kept.would_spill(piece, max_memory):  # files are written off the loop
-            return await asyncio.to_thread(self._kept.keep, piece, max_memory)
-        return self._kept.keep(piece, max_memory)
+        ends = self._started + self._timeout + self.received / LEAST_BYTES_PER_SECOND
+        return max(0.0, min(self._timeout, ends - now))
 
     def replay(self) -> Receive:
         """A `receive` that hands over what was read, then what is still to come."""
         if self._started is None:
             return self._receive
-        messages = self._messages()
+        self._pieces = chain(self._kept.pieces(), (self._unkept,) if self._unkept else ())
+        return self._hand_over
 
-        async def receive() -> Message:
-            async for message in messages:
-                return message
-            return await self._receive()
-
-        return receive
-
-    async def _messages(self) -> AsyncIterator[Message]:
-        pieces = self._kept.pieces()
-        spilled = self._kept.spilled
-        piece = next(pieces, None)
-        while piece is not None:
-            following = await asyncio.to_thread(next, pieces, None) if spilled else next(pieces, None)
-            more = following is not None or self.end is not BodyEnd.COMPLETE
-            yield {"type": "http.request", "body": piece, "more_body": more}
-            piece = following
-        if self.received == 0 and self.end is BodyEnd.COMPLETE:
-            yield {"type": "http.request", "body": b"", "more_body": False}
+    async def _hand_over(self) -> Message:
+        if self._pieces is not None:
+            piece = self._following if self._following is not None else next(self._pieces, None)
+            self._following = next(self._pieces, None)
+            if self._following is None:
+                self._pieces = None
+            if piece is not None or self.end is BodyEnd.COMPLETE:
+                more = self._following is not None or self.end is not BodyEnd.COMPLETE
+                return {"type": "http.request", "body": piece or b"", "more_body": more}
         if self.end is BodyEnd.GONE:
-            yield {"type": "http.disconnect"}
+            return {"type": "http.disconnect"}
+        return await self._receive()
 
     def close(self) -> None:
         self._kept.close()
@@ -214,8 +212,9 @@ async def answer(response: Response, scope: Scope, body: IncomingBody, send: Sen
     names = {name for name, _ in headers}
     if b"content-length" not in names and response.status not in (204, 304):
         headers.append((b"content-length", str(len(response.body)).encode()))
-    unread = body.end is None and expects_body(scope)
-    if unread and scope.get("http_version", "1.1").startswith("1"):
+    one = scope.get("http_version", "1.1").startswith("1")  # later versions end one stream, not the connection
+    unread = one and body.end is None and expects_body(scope)
+    if unread:
         headers.append((b"connection", b"close"))
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
     await send({"type": "http.response.body", "body": response.body, "more_body": unread})

@@ -25,11 +25,10 @@ from caputchin_gate.providers import Upstream
 from caputchin_gate.routes import RouteTable, Rule
 from caputchin_gate.secret import Secret
 from caputchin_gate.stores import Store
-from caputchin_gate.tokens import Places, Source
+from caputchin_gate.tokens import Places
 from caputchin_gate.verification import Demands, InProcess, Verifier
 
 _DEFAULT_SITE: Final[Mapping[str, Any]] = {"site_key": "default", "secret": (), "domains": ()}
-_DEFAULT_SOURCES: Final = frozenset({Source.FORM, Source.JSON, Source.HEADER})
 
 
 def own_endpoints(configuration: Configuration, store: Store, clock: Clock, trusted: TrustedProxies) -> Endpoints:
@@ -146,7 +145,9 @@ def route_table(
 
 def _terms(route: Mapping[str, Any], configuration: Configuration, verifiers: Mapping[str, Verifier]) -> Terms:
     top = configuration.top
-    chosen = tuple(verifiers[name] for name in route["provider"] or (configuration.default_provider,))
+    named = (verifiers[name] for name in route["provider"] or (configuration.default_provider,))
+    # Our own tokens are told by their shape, so they are looked at first where two providers share a field.
+    chosen = tuple(sorted(named, key=lambda verifier: isinstance(verifier, Upstream)))
     defaults = Terms(chosen, Places(()))
 
     def setting(name: str, default: Any) -> Any:
@@ -157,7 +158,7 @@ def _terms(route: Mapping[str, Any], configuration: Configuration, verifiers: Ma
         verifiers=chosen,
         places=Places(
             fields=tuple(dict.fromkeys(verifier.token_field for verifier in chosen)),
-            sources=setting("token_from", _DEFAULT_SOURCES),
+            sources=setting("token_from", defaults.places.sources),
             json_pointer=route["json_pointer"],
         ),
         demands=Demands(
@@ -171,12 +172,15 @@ def _terms(route: Mapping[str, Any], configuration: Configuration, verifiers: Ma
         max_body=setting("max_body", defaults.max_body),
         max_memory=setting("max_memory", defaults.max_memory),
         on_refuse=setting("on_refuse", "respond"),
+        back=setting("back", None),
     )
 
 
 def warnings_of(configuration: Configuration) -> list[str]:
     """What is right but risky."""
     warnings: list[str] = []
+    if {"0.0.0.0/0", "::/0"} & set(configuration.top["trusted_proxies"]):
+        warnings.append("trusted_proxies trusts everybody: every client chooses the address it is known by")
     for name, provider in configuration.providers.items():
         if isinstance(provider, Upstream):
             warnings += (f"provider {name}: {warning}" for warning in provider.warnings())

@@ -148,7 +148,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"caputchin-gate {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
-    command = commands.add_parser("demo", help="serve a small site with a guarded form, and open it in a browser")
+    command = commands.add_parser("demo", help="serve a small site with a guarded form")
     command.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
     command.add_argument("--port", type=_port, default=8000, help="0 picks a free one (default: %(default)s)")
     command.add_argument("--open", action="store_true", help="open the page in a browser")

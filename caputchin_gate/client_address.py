@@ -8,7 +8,7 @@ counted as its proxy, and never as somebody it chose.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final, Literal, TypeAlias, assert_never
@@ -22,6 +22,7 @@ ForwardingHeader: TypeAlias = Literal["x-forwarded-for", "forwarded", "x-real-ip
 
 UNIX: Final = "unix"  # in trusted_proxies: peers without an address, which came over a Unix socket
 _HEADERS: Final[tuple[ForwardingHeader, ...]] = ("x-forwarded-for", "forwarded", "x-real-ip")
+_FORWARDING: Final = frozenset(_HEADERS)
 _MAPPED_BITS: Final = 96  # ::ffff:0:0/96 holds the IPv4-mapped addresses (RFC 4291 2.5.5.2)
 
 
@@ -64,8 +65,16 @@ def client_of(head: RequestHead, trusted: TrustedProxies) -> str | None:
         values = head.headers.get(trusted.header)
         forwarded = _forwarded_client(values, trusted) if values else None
         if forwarded is not None:
-            return str(forwarded)
-    return str(peer) if peer is not None else None
+            return _text(forwarded)
+    return _text(peer) if peer is not None else None
+
+
+def looks_proxied(head: RequestHead) -> bool:
+    """Whether a peer on this machine or network forwards for others: it is probably a proxy."""
+    if _FORWARDING.isdisjoint(head.headers):
+        return False
+    peer = _parse(head.peer) if head.peer else None
+    return peer is None or peer.is_private
 
 
 def network_of(address: str, ipv6_prefix: int = 64) -> str | None:
@@ -73,14 +82,8 @@ def network_of(address: str, ipv6_prefix: int = 64) -> str | None:
 
     None for text that is no address.
     """
-    match _parse(address):
-        case None:
-            return None
-        case IPv4Address() as single:
-            return str(single)
-        case IPv6Address() as member:
-            host_bits = 128 - ipv6_prefix
-            return f"{IPv6Address(int(member) >> host_bits << host_bits)}/{ipv6_prefix}"
+    parsed = _parse(address)
+    return _network(parsed, ipv6_prefix) if parsed is not None else None
 
 
 # Hops
@@ -170,6 +173,17 @@ def _parsed(text: str) -> Address | None:
         return None
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
     return address if mapped is None else mapped
+
+
+_text: Final[Callable[[Address], str]] = lru_cache(maxsize=1024)(str)
+
+
+@lru_cache(maxsize=1024)
+def _network(address: Address, ipv6_prefix: int) -> str:
+    if isinstance(address, IPv4Address):
+        return str(address)
+    host_bits = 128 - ipv6_prefix
+    return f"{IPv6Address(int(address) >> host_bits << host_bits)}/{ipv6_prefix}"
 
 
 def _unmapped_network(network: Network) -> Network:

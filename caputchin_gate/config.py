@@ -34,6 +34,7 @@ from caputchin_gate.settings import (
     secret,
     text,
 )
+from caputchin_gate.tokens import Places
 
 # The kinds whose tokens the gate can issue and check itself, and what a route may demand of them.
 IN_PROCESS_KINDS: Final[Mapping[str, frozenset[str]]] = {
@@ -65,6 +66,7 @@ class Route:
     max_score: float | None = None
     max_age: float | str | None = None
     method_override: bool | None = None
+    back: str | None = None
     on_refuse: str | None = None
 
     def as_table(self) -> dict[str, Any]:
@@ -80,8 +82,14 @@ class InProcessProvider:
     token_field: str
 
 
+NOTHING_PROTECTED: Final = Problem("protect", "nothing is protected", 'add protect = ["POST /contact"]')
+
 # What a route may demand of a verdict beyond a yes, if the provider reports it.
 DEMANDS: Final = ("hostnames", "action", "min_score", "max_score", "max_age")
+
+# The settings whose values may appear in a message. A store and an endpoint may hold a password, a secret is one.
+_KEYS: Final = frozenset({*TOP, *ROUTE, *IN_PROCESS, *LIMITS, "timeout", "token_field", "kind"})
+_SHOWN: Final = _KEYS - {"store", "signing_key", "provider", "providers", "sites", "in_process", "limits"}
 
 Provider: TypeAlias = Upstream | InProcessProvider
 Table: TypeAlias = Mapping[str, Any]
@@ -126,7 +134,7 @@ def read(typed: Table, *, must_guard: bool = False) -> Configuration:
     routes = tuple(_read_routes(top, named, default, problems))
     problems += _route_problems(routes, top["exempt"])
     if must_guard and not routes:
-        problems.append(Problem("protect", "nothing is protected", 'add protect = ["POST /contact"]'))
+        problems.append(NOTHING_PROTECTED)
     if problems:
         raise ConfigurationError(problems)
     return Configuration(top, routes, named, default, in_process, sites, limits)
@@ -165,8 +173,16 @@ def _read_value(reader: Any, value: object, name: str, default: Any, problems: l
     try:
         return reader(value)
     except Wrong as wrong:
-        problems.append(Problem(name, wrong.what, wrong.fix))
+        problems.append(Problem(name, _shown(name, value) + wrong.what, wrong.fix))
         return default
+
+
+def _shown(name: str, value: object) -> str:
+    """The value as a message shows it: never one that is, or may hold, a secret (threats.md R35)."""
+    key = re.sub(r"\[\d+\]", "", name).rpartition(".")[2]
+    shown = repr(value)
+    may_show = key in _SHOWN and isinstance(value, str | int | float | list | tuple) and len(shown) <= 60
+    return f"{shown} " if may_show else ""
 
 
 def _table(value: object, name: str, problems: list[Problem]) -> Table:
@@ -204,8 +220,19 @@ def _read_providers(top: Table, problems: list[Problem]) -> tuple[dict[str, Prov
             problems += (Problem(f"{where}.{found.setting}", found.what, found.fix) for found in provider.problems())
         if name is None:
             default = provider.kind
+        if name is not None and name in named:
+            problems.append(Problem(where, "has the name of the default provider", "give it another name"))
+        problems += _token_field_problems(provider, where)
         named[name if name is not None else provider.kind] = provider
     return named, default
+
+
+def _token_field_problems(provider: Provider, where: str) -> Iterable[Problem]:
+    try:
+        Places((provider.token_field,))
+    except ConfigurationError as failure:
+        return (Problem(f"{where}.{found.setting}", found.what, found.fix) for found in failure.problems)
+    return ()
 
 
 def _read_provider(typed: object, where: str, top: Table, problems: list[Problem]) -> Provider | None:
@@ -283,7 +310,7 @@ def _read_upstream(upstream: type[Upstream], table: dict[str, Any], where: str, 
     values: dict[str, Any] = {}
     for key, value in table.items():
         if key not in known:
-            problems.append(Problem(f"{where}.{key}", "unknown key", nearest(str(key), known)))
+            problems.append(Problem(f"{where}.{key}", "unknown key", nearest(str(key), (*known, *TOP))))
             continue
         before = len(problems)
         read_value = _read_value(_reader_for(key, known[key]), value, f"{where}.{key}", None, problems)
@@ -365,10 +392,11 @@ def _route_problems(routes: Sequence[Table], exempt: Sequence[str]) -> Iterable[
         for route in routes
         if route["match"] is not None
     ]
+    places = {rule.match: f"route {rule.match!r}" for rule in rules} | {text: f"exempt {text!r}" for text in exempt}
     try:
         RouteTable(rules, exempt)
     except ConfigurationError as failure:
-        return failure.problems
+        return [Problem(places.get(found.setting, found.setting), found.what, found.fix) for found in failure.problems]
     return ()
 
 
@@ -381,6 +409,12 @@ def _read_route(
     for name in route["provider"] or ():
         if name not in named and named:
             problems.append(Problem(f"{where}.provider", f"no provider is named {name!r}", nearest(name, named)))
+    upstream = [named[name] for name in route["provider"] or () if isinstance(named.get(name), Upstream)]
+    if len({provider.token_field for provider in upstream}) < len(upstream):
+        problems.append(Problem(f"{where}.provider", "two providers share a token_field, the second is never asked"))
+    if len(upstream) > 1 and route["json_pointer"] is not None:
+        what = "names one place, and the provider that its token belongs to can't be told"
+        problems.append(Problem(f"{where}.json_pointer", what, "leave it out: each provider has a key of its own"))
     for name in route["provider"] or (default,):
         reported = _reported(named.get(name))
         for key in DEMANDS:

@@ -6,16 +6,35 @@ asyncio is imported where it is needed: a WSGI application does not pay for it.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass, field
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
-from caputchin_gate.effects import AnyEffect, BodyEnd, Call, Claim, Claimed, Count, Effect, ReadBody, Sleep
+from caputchin_gate.effects import (
+    AnyEffect,
+    BodyEnd,
+    Call,
+    Claim,
+    Claimed,
+    ClaimResult,
+    Count,
+    Effect,
+    LastPiece,
+    ReadBody,
+    Sleep,
+    StoreDown,
+)
 from caputchin_gate.http_client import HttpClient
 from caputchin_gate.stores import AwaitedStore, Store
 
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
 T = TypeVar("T")
+
+THREADS: Final = 16
+MOST_ASKING: Final = 32
 
 
 def no_body(max_memory: int) -> BodyEnd:
@@ -27,18 +46,17 @@ async def ano_body(max_memory: int) -> BodyEnd:
     return BodyEnd.COMPLETE
 
 
-@dataclass(frozen=True, slots=True)
 class World:
     """What the effects of one gate act upon."""
 
-    client: HttpClient
-    store: Store
-    awaited: AwaitedStore | None = field(init=False)  # the same store, where event loops can await it
+    def __init__(self, client: HttpClient, store: Store) -> None:
+        self.client = client
+        self.store = store
+        self._awaited = store if isinstance(store, AwaitedStore) else None  # the same, where event loops can await it
+        self._asking = 0
+        self._threads: tuple[int, ThreadPoolExecutor] | None = None
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "awaited", self.store if isinstance(self.store, AwaitedStore) else None)
-
-    def perform(self, effect: AnyEffect, read: Callable[[int], bytes | BodyEnd]) -> Any:
+    def perform(self, effect: AnyEffect, read: Callable[[int], bytes | LastPiece | BodyEnd]) -> Any:
         match effect:
             case ReadBody(max_memory=max_memory):
                 return read(max_memory)
@@ -53,38 +71,63 @@ class World:
             case Sleep(seconds=seconds):
                 return time.sleep(seconds)
 
-    async def aperform(self, effect: AnyEffect, read: Callable[[int], Awaitable[bytes | BodyEnd]]) -> Any:
-        """The same on an event loop: a store is awaited if it can be.
-
-        Any other is asked in place, and from a thread only if it would have to wait.
-        """
+    def at_once(self, effect: AnyEffect) -> Any | None:
+        """The answer to an effect that need not wait at this moment, else None."""
         match effect:
-            case ReadBody(max_memory=max_memory):
-                return await read(max_memory)
-            case Claim(key=key, until=until, now=now, born=born):
-                if self.awaited is not None:
-                    return await self.awaited.aclaim(key, until, now, born)
-                at_once: Any = self.store.claim_now(key, until, now)
+            case _ if self._awaited is not None:
+                return None
+            case Claim(key=key, until=until, now=now):
+                return self.store.claim_now(key, until, now)
             case Count(key=key, window=window, now=now):
-                if self.awaited is not None:
-                    return await self.awaited.acount(key, window, now)
-                at_once = self.store.count_now(key, window, now)
-            case Claimed(key=key, now=now) if self.awaited is not None:
-                return await self.awaited.aclaimed(key, now)
-            case Call():
-                return await self.client.acall(effect)
+                return self.store.count_now(key, window, now)
             case _:
-                at_once = None
-        if at_once is not None:
-            return at_once
+                return None
+
+    async def aperform(self, effect: AnyEffect) -> Any:
+        """The answer to an effect that has to wait: a store that blocks is asked from a thread."""
         import asyncio
 
-        if isinstance(effect, Sleep):
-            return await asyncio.sleep(effect.seconds)
-        return await asyncio.to_thread(self.perform, effect, no_body)
+        match effect:
+            case Call():
+                return await self.client.acall(effect)
+            case Sleep(seconds=seconds):
+                return await asyncio.sleep(seconds)
+            case _ if self._awaited is None:
+                return await self._from_a_thread(effect)
+            case Claim(key=key, until=until, now=now, born=born):
+                return await self._awaited.aclaim(key, until, now, born)
+            case Count(key=key, window=window, now=now):
+                return await self._awaited.acount(key, window, now)
+            case Claimed(key=key, now=now):
+                return await self._awaited.aclaimed(key, now)
+            case ReadBody():
+                raise AssertionError("the body is the door's to read")
+
+    async def _from_a_thread(self, effect: AnyEffect) -> Any:
+        """Ask a store that has to wait. The threads are our own, so that the application's are free; who finds too
+        many waiting already is told at once that the store does not answer (threats.md R30).
+        """
+        import asyncio
+
+        if self._asking >= MOST_ASKING:
+            return ClaimResult.STORE_DOWN if isinstance(effect, Claim) else StoreDown()
+        self._asking += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._executor(), self.perform, effect, no_body)
+        finally:
+            self._asking -= 1
+
+    def _executor(self) -> ThreadPoolExecutor:
+        if self._threads is None or self._threads[0] != os.getpid():  # threads do not survive a fork
+            from concurrent.futures import ThreadPoolExecutor
+
+            self._threads = os.getpid(), ThreadPoolExecutor(THREADS, thread_name_prefix="caputchin-gate-store")
+        return self._threads[1]
 
 
-def run(policy: Coroutine[Effect[Any], Any, T], world: World, read: Callable[[int], bytes | BodyEnd] = no_body) -> T:
+def run(
+    policy: Coroutine[Effect[Any], Any, T], world: World, read: Callable[[int], bytes | LastPiece | BodyEnd] = no_body
+) -> T:
     """Drive the policy to its end, blocking the calling thread."""
     answer: Any = None
     try:
@@ -100,7 +143,9 @@ def run(policy: Coroutine[Effect[Any], Any, T], world: World, read: Callable[[in
 
 
 async def arun(
-    policy: Coroutine[Effect[Any], Any, T], world: World, read: Callable[[int], Awaitable[bytes | BodyEnd]] = ano_body
+    policy: Coroutine[Effect[Any], Any, T],
+    world: World,
+    read: Callable[[int], Awaitable[bytes | LastPiece | BodyEnd]] = ano_body,
 ) -> T:
     """Drive the policy to its end without blocking the event loop."""
     answer: Any = None
@@ -111,6 +156,11 @@ async def arun(
             except StopIteration as done:
                 result: T = done.value
                 return result
-            answer = await world.aperform(cast(AnyEffect, effect), read)
+            if isinstance(effect, ReadBody):
+                answer = await read(effect.max_memory)
+                continue
+            answer = world.at_once(cast(AnyEffect, effect))
+            if answer is None:
+                answer = await world.aperform(cast(AnyEffect, effect))
     finally:
         policy.close()

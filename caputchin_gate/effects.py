@@ -42,7 +42,14 @@ class BodyEnd(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class ReadBody(Effect[bytes | BodyEnd]):
+class LastPiece:
+    """A piece after which the body is known to be complete, so that nobody has to ask again."""
+
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ReadBody(Effect[bytes | LastPiece | BodyEnd]):
     """The next piece of the body, never empty. The door keeps it and hands it to the application later.
 
     Of what it keeps, at most `max_memory` bytes are in memory.

@@ -10,13 +10,13 @@ from typing import Any, Final, Literal, TypedDict, TypeVar, Unpack
 
 from caputchin_gate import config
 from caputchin_gate.assembly import own_endpoints, route_table, verifiers_of, warnings_of
-from caputchin_gate.client_address import TrustedProxies
+from caputchin_gate.client_address import TrustedProxies, looks_proxied
 from caputchin_gate.clock import Clock
 from caputchin_gate.config import Configuration, InProcessProvider, Route
 from caputchin_gate.decision_log import log_decision, logger, place_of
 from caputchin_gate.drivers import World, ano_body, arun, no_body, run
-from caputchin_gate.effects import BodyEnd
-from caputchin_gate.errors import ConfigurationError, Problem, closest
+from caputchin_gate.effects import BodyEnd, LastPiece
+from caputchin_gate.errors import ConfigurationError, Problem
 from caputchin_gate.http_client import HttpClient
 from caputchin_gate.kept_body import Budget
 from caputchin_gate.messages import RequestHead
@@ -26,7 +26,7 @@ from caputchin_gate.secret import Secret
 from caputchin_gate.settings import TOP
 from caputchin_gate.stores import AwaitedStore, Store, open_store
 from caputchin_gate.verdict import Decision, Failed, Reason, Verdict
-from caputchin_gate.verification import Demands, InFlight, Verification, verify
+from caputchin_gate.verification import Demands, InFlight, Verification, Visitor, verify
 
 
 class GateOptions(TypedDict, total=False):
@@ -43,6 +43,7 @@ class GateOptions(TypedDict, total=False):
     token_from: Sequence[str]
     max_body: int | str
     max_memory: int | str
+    back: str
     on_refuse: str
     providers: Mapping[str, Mapping[str, Any] | Upstream]
     route: Sequence[Mapping[str, Any]]
@@ -61,8 +62,6 @@ class GateOptions(TypedDict, total=False):
     attempts: int
     token_pattern: str
 
-
-_PROVIDER_OPTIONS: Final = frozenset(GateOptions.__annotations__) - frozenset(TOP)
 
 T = TypeVar("T")
 
@@ -93,7 +92,7 @@ class Gate:
         top = configuration.top
         self._listeners: list[Callable[[Decision], object]] = []
         self._store: Store = open_store(top["store"])
-        self._world = World(HttpClient(), self._store)
+        self._world = World(HttpClient(connections=configuration.limits["verifications"]), self._store)
         self._limits = configuration.limits
         self.budget = Budget(configuration.limits["kept_bytes"])
         trusted = TrustedProxies(top["trusted_proxies"], top["forwarded_header"])
@@ -111,54 +110,78 @@ class Gate:
             report_only=top["mode"] == "report",
             log_key=os.urandom(16),
         )
-        self.guards_nothing = not configuration.routes and endpoints is None
+        self._guards = bool(configuration.routes)
         self.body_timeout: float = configuration.limits["body_timeout"]
         self.untouched = self._settings.routes.untouched
+        self._expects_no_proxy = in_process and not top["trusted_proxies"]
         self.warnings = tuple(warnings_of(configuration))
         for warning in self.warnings:
             logger.warning("%s", warning)
 
     # By hand
 
-    def verify(self, token: str, *, remote_ip: str | None = None) -> Verdict:
-        """Verify one token with the default provider, blocking. The token is spent by it."""
-        return run(self._by_hand(token, remote_ip), self._world)
+    def verify(self, token: str | None, *, remote_ip: str | None = None, email: str | None = None) -> Verdict:
+        """Verify one token with the default provider, blocking. The token is spent by it.
 
-    async def averify(self, token: str, *, remote_ip: str | None = None) -> Verdict:
+        remote_ip: the visitor's address; email: the visitor's address or its domain. Both go only to providers that
+        ask for them (of an e-mail address only the domain).
+        """
+        return run(self._by_hand(token, Visitor(remote_ip, email)), self._world)
+
+    async def averify(self, token: str | None, *, remote_ip: str | None = None, email: str | None = None) -> Verdict:
         """The same without blocking the event loop."""
-        return await arun(self._by_hand(token, remote_ip), self._world)
+        return await arun(self._by_hand(token, Visitor(remote_ip, email)), self._world)
 
-    async def _by_hand(self, token: str, remote_ip: str | None) -> Verdict:
-        if not token.strip():
-            return Failed(Reason.TOKEN_MISSING)
+    async def _by_hand(self, token: str | None, visitor: Visitor) -> Verdict:
+        match token:  # people hand over what a form had, whatever that was
+            case str() as typed if typed.strip():
+                pass
+            case _:
+                return Failed(Reason.TOKEN_MISSING)
         verdict, _ = await verify(
-            (self._default,), token.strip(), None, remote_ip, Demands(), self._settings.verification
+            (self._default,), typed.strip(), None, visitor, Demands(), self._settings.verification
         )
         return verdict
 
     # For the doors
 
-    def handle(self, head: RequestHead, read: Callable[[int], bytes | BodyEnd] = no_body) -> Ruling:
+    def must_guard(self) -> None:
+        """Raises ConfigurationError when no route is protected: a door before that would be a mistake."""
+        if not self._guards:
+            raise ConfigurationError([config.NOTHING_PROTECTED])
+
+    def handle(self, head: RequestHead, read: Callable[[int], bytes | LastPiece | BodyEnd] = no_body) -> Ruling:
         """What shall happen to a request that is not `untouched`; `read` gives its body piece by piece."""
+        self._notice_proxy(head)
         try:
             ruling = run(handle(head, self._settings), self._world, read)
         except Exception as failure:
             ruling = self._broken(failure, head)
         return self._report(ruling)
 
-    async def ahandle(self, head: RequestHead, read: Callable[[int], Awaitable[bytes | BodyEnd]] = ano_body) -> Ruling:
+    async def ahandle(
+        self, head: RequestHead, read: Callable[[int], Awaitable[bytes | LastPiece | BodyEnd]] = ano_body
+    ) -> Ruling:
         """The same for asynchronous doors. A cancelled request never gets a ruling, so it is never admitted."""
+        self._notice_proxy(head)
         try:
             ruling = await arun(handle(head, self._settings), self._world, read)
         except Exception as failure:
             ruling = self._broken(failure, head)
         return self._report(ruling)
 
+    def _notice_proxy(self, head: RequestHead) -> None:
+        """Say once that a proxy in front makes all visitors one client: they share its challenges and its rate cap."""
+        if self._expects_no_proxy and looks_proxied(head):
+            self._expects_no_proxy = False
+            peer = head.peer or "a Unix socket"
+            logger.warning("%s forwards requests and is not in trusted_proxies: all its visitors are one client", peer)
+
     def _broken(self, failure: Exception, head: RequestHead) -> Ruling:
         """Whatever breaks between match and verdict is a refusal (threats.md R5)."""
         logger.error("internal error: %s", place_of(failure))
         decision = Decision(Reason.UNAVAILABLE, method=head.method, details=(type(failure).__name__,))
-        return rule_on(decision, head, "respond", self._settings)
+        return rule_on(decision, head, None, self._settings)
 
     def opens_websocket(self, head: RequestHead) -> bool:
         """Whether a handshake to a path that some rule guards may pass all the same (threats.md R7)."""
@@ -204,18 +227,10 @@ def load_gate(path: str | Path) -> Gate:
     return gate
 
 
-def _is_of_provider(key: str) -> bool:
-    """Whether a keyword is the provider's, or a misspelling of one that is."""
-    if key in TOP or key in _PROVIDER_OPTIONS:
-        return key in _PROVIDER_OPTIONS
-    meant = closest(key, (*TOP, *_PROVIDER_OPTIONS))
-    return meant in _PROVIDER_OPTIONS
-
-
 def _as_tables(provider: str | Upstream | Mapping[str, Any] | None, options: Mapping[str, Any]) -> dict[str, Any]:
     """Keyword arguments as the tables of gate.toml: the provider's own go to its table."""
-    typed = {key: value for key, value in options.items() if not _is_of_provider(key)}
-    own = {key: value for key, value in options.items() if key not in typed}
+    typed = {key: value for key, value in options.items() if key in TOP}
+    own = {key: value for key, value in options.items() if key not in TOP}
     if provider is None:
         return {**typed, **own}
     match provider:

@@ -6,7 +6,6 @@ policy; here is counted what all requests of the process keep at once.
 
 from __future__ import annotations
 
-import tempfile
 import threading
 from collections import deque
 from collections.abc import Iterator
@@ -141,12 +140,24 @@ class KeptBody:
     def _write(self, piece: bytes) -> bool:
         if not self._disk.take(len(piece)):
             return False
-        self._in_file += len(piece)
         try:
             if self._file is None:
-                self._file = tempfile.TemporaryFile()  # noqa: SIM115 (`close` closes it)
-            self._file.write(piece)
-            self._file.flush()  # a full disk is noticed now, not when the application reads
+                import tempfile  # only large bodies pay for it
+
+                self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 (`close` closes it)
+            written = 0
+            while written < len(piece):
+                written += self._file.write(memoryview(piece)[written:]) or 0
         except OSError:
+            self._undo_write()
+            self._disk.give(len(piece))
             return False
+        self._in_file += len(piece)
         return True
+
+    def _undo_write(self) -> None:
+        """Take back the part of a piece that a full disk still had room for."""
+        with suppress(OSError):
+            if self._file is not None:
+                self._file.seek(self._in_file)
+                self._file.truncate()

@@ -15,7 +15,7 @@ from hashlib import blake2b
 from typing import Final, Literal, TypeAlias, assert_never
 
 from caputchin_gate.client_address import TrustedProxies, client_of
-from caputchin_gate.effects import BodyEnd, ReadBody
+from caputchin_gate.effects import BodyEnd, LastPiece, ReadBody
 from caputchin_gate.endpoints import Endpoints, respond
 from caputchin_gate.messages import RequestHead, Response
 from caputchin_gate.refusals import NO_STORE, render, wants_json
@@ -33,7 +33,7 @@ from caputchin_gate.verdict import (
     Unavailable,
     Verdict,
 )
-from caputchin_gate.verification import Demands, Verification, Verifier, verify
+from caputchin_gate.verification import Demands, Verification, Verifier, Visitor, verify
 
 KIB: Final = 1024
 
@@ -53,6 +53,7 @@ class Terms:
     max_body: int = 16 * KIB * KIB
     max_memory: int = KIB * KIB
     on_refuse: OnRefuse = "respond"
+    back: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,21 +103,18 @@ Ruling: TypeAlias = PassOn | Admit | Answer
 
 async def handle(head: RequestHead, settings: Settings) -> Ruling:
     """The way of every request that some rule might guard."""
-    clock = settings.verification.clock
-    started = clock.monotonic()
     match settings.routes.match(head):
         case None:
             return PassOn()
         case Exempt(match=pattern):
             return Admit(Decision(Reason.EXEMPT, route=pattern))
         case Ambiguous():  # two readings of one target meet rules that ask for different things (threats.md R16)
-            return rule_on(Decision(Reason.TARGET_AMBIGUOUS, method=head.method), head, "respond", settings)
+            return rule_on(Decision(Reason.TARGET_AMBIGUOUS, method=head.method), head, None, settings)
         case Rule(match=pattern, terms=terms):
             if isinstance(terms, OwnPath):
                 return Answer(await respond(head, terms.endpoints))
-            decision = await decide(head, terms, settings)
-            told = replace(decision, route=pattern, method=head.method, elapsed=clock.monotonic() - started)
-            return rule_on(told, head, terms.on_refuse, settings)
+            decision = await decide(head, terms, settings, pattern)
+            return rule_on(decision, head, terms, settings)
 
 
 def opens_websocket(head: RequestHead, settings: Settings) -> bool:
@@ -127,8 +125,9 @@ def opens_websocket(head: RequestHead, settings: Settings) -> bool:
     )
 
 
-def rule_on(decision: Decision, head: RequestHead, on_refuse: OnRefuse, settings: Settings) -> Ruling:
-    """What follows from a decision."""
+def rule_on(decision: Decision, head: RequestHead, terms: Terms | None, settings: Settings) -> Ruling:
+    """What follows from a decision; `terms` are None where no single rule was found."""
+    on_refuse = terms.on_refuse if terms is not None else "respond"
     if decision.admitted:
         return Admit(decision)
     if settings.report_only:
@@ -138,28 +137,37 @@ def rule_on(decision: Decision, head: RequestHead, on_refuse: OnRefuse, settings
             return Admit(decision)
         if on_refuse != "respond" and not wants_json(head):
             return Answer(Response(303, (("Location", on_refuse), *NO_STORE)), decision)
-    return Answer(render(decision, head, allowed_origins=settings.allowed_origins), decision)
+    back = terms.back if terms is not None else None
+    return Answer(render(decision, head, back=back, allowed_origins=settings.allowed_origins), decision)
 
 
-async def decide(head: RequestHead, terms: Terms, settings: Settings) -> Decision:
+async def decide(head: RequestHead, terms: Terms, settings: Settings, route: str | None = None) -> Decision:
     """Find the token, have it verified, decide."""
+    monotonic = settings.verification.clock.monotonic
+    started = monotonic()
     match await find_token(head, terms):
         case Found(candidate=candidate):
-            visitor = client_of(head, settings.trusted_proxies)
+            visitor = Visitor(client_of(head, settings.trusted_proxies))
             verdict, provider = await verify(
                 terms.verifiers, candidate.value, candidate.field, visitor, terms.demands, settings.verification
             )
             return Decision(
                 reason_of(verdict, terms),
-                provider=provider,
-                verdict=verdict,
+                provider,
+                route,
+                verdict,
+                method=head.method,
+                elapsed=monotonic() - started,
                 retry_after=verdict.retry_after if isinstance(verdict, Unavailable) else None,
                 token_digest=blake2b(candidate.value.encode(), key=settings.log_key, digest_size=4).hexdigest(),
             )
         case Missing():
-            return Decision(Reason.TOKEN_MISSING)
+            return Decision(Reason.TOKEN_MISSING, route=route, method=head.method, elapsed=monotonic() - started)
         case Refused(reason=reason, why=why, status=status):
-            return Decision(reason, http_status=status, details=(why,))
+            elapsed = monotonic() - started
+            return Decision(
+                reason, route=route, method=head.method, elapsed=elapsed, http_status=status, details=(why,)
+            )
 
 
 async def find_token(head: RequestHead, terms: Terms) -> Outcome:
@@ -173,13 +181,16 @@ async def find_token(head: RequestHead, terms: Terms) -> Outcome:
     left = terms.max_body
     while True:
         match await ReadBody(terms.max_memory):
-            case bytes() as piece:
+            case bytes() | LastPiece() as read:
+                piece = read if isinstance(read, bytes) else read.content
                 outcome = search.feed(piece if len(piece) <= left else piece[:left])
                 if outcome is not None:
                     return outcome
                 left -= len(piece)
                 if left < 0:
                     return Refused(Reason.BODY_TOO_LARGE, "no token within max_body")
+                if isinstance(read, LastPiece):
+                    return search.finish()
             case BodyEnd.COMPLETE:
                 return search.finish()
             case BodyEnd.CUT_SHORT | BodyEnd.GONE as end:

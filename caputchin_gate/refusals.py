@@ -12,7 +12,6 @@ import json
 import math
 import re
 from collections.abc import Collection, Iterator
-from html import escape
 from typing import Final, TypeAlias, assert_never
 
 from caputchin_gate.messages import Headers, RequestHead, Response
@@ -136,6 +135,8 @@ def _problem(decision: Decision, status: int, notice: Notice, words: Words) -> b
 
 
 def _page(decision: Decision, status: int, notice: Notice, tag: str, language: Language, back: str | None) -> bytes:
+    from html import escape
+
     words = language.notices[notice]
     if back is not None and is_local_path(back):
         way_back = f'<p><a href="{escape(back)}">{language.back_link}</a></p>'
@@ -180,7 +181,7 @@ def _readable_for(origin: str | None, allowed: Collection[str]) -> Headers:
 
 def is_local_path(path: str) -> bool:
     """Whether a browser stays on this site when it follows the path (threats.md R37)."""
-    return re.fullmatch(r"/(?![/\\])[^\x00-\x1f\x7f]*", path) is not None
+    return re.fullmatch(r"/(?![/\\])[\x21-\x5b\x5d-\x7e]*", path) is not None
 
 
 # What the client asked for

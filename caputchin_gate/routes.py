@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import product
 from typing import Final, Generic, TypeAlias, TypeVar
 from urllib.parse import unquote_plus
 
@@ -31,6 +32,9 @@ _EVERY_METHOD: Final = _NAMED_METHODS | {_UNNAMED}
 _CHANGING: Final = _EVERY_METHOD - {"GET", "HEAD", "OPTIONS"}  # what a rule without a method guards (threats.md D1)
 _BEHIND_POST: Final = frozenset({"PUT", "PATCH", "DELETE"})  # what forms reach with `_method` in their body (R14)
 _OVERRIDE_HEADERS: Final = frozenset({"x-http-method-override", "x-http-method", "x-method-override"})
+_OVERRIDE_SPELLINGS: Final = frozenset(
+    "".join(spelling) for name in _OVERRIDE_HEADERS for spelling in product(*("-_" if c == "-" else c for c in name))
+)
 
 _MOST_REMEMBERED: Final = 4096
 _LONGEST_REMEMBERED: Final = 512
@@ -92,6 +96,7 @@ class _Sighting(Generic[T]):
     doubled: tuple[_Row[T], ...] = ()
     plain: bool = False
     complete: bool = True
+    rulings: dict[frozenset[str], tuple[Rule[T] | Exempt | Ambiguous | None]] = field(default_factory=dict)
 
 
 class RouteTable(Generic[T]):
@@ -126,6 +131,14 @@ class RouteTable(Generic[T]):
         if sighting is self._nothing:
             return None
         methods = _effective_methods(head)
+        if len(methods) > 1:  # clients choose the combinations, so they are not remembered
+            return self._rule(sighting, methods)
+        known = sighting.rulings.get(methods)
+        if known is None:
+            known = sighting.rulings[methods] = (self._rule(sighting, methods),)
+        return known[0]
+
+    def _rule(self, sighting: _Sighting[T], methods: frozenset[str]) -> Rule[T] | Exempt | Ambiguous | None:
         if not sighting.complete:
             return Ambiguous("the target has too many readings") if methods & self._guarded_methods else None
         for rows in (sighting.usual, sighting.doubled):
@@ -244,8 +257,10 @@ def _agree(picked: Sequence[_Guard[T] | _Exemption], plain: bool) -> Rule[T] | E
     return first
 
 
-def _effective_methods(head: RequestHead) -> set[str]:
+def _effective_methods(head: RequestHead) -> frozenset[str]:
     """The method, and those that some middleware in the application may take it for (threats.md R14)."""
+    if _OVERRIDE_SPELLINGS.isdisjoint(head.headers) and not head.query:
+        return frozenset({_method(head.method)})
     methods = {_method(head.method)}
     for name, values in head.headers.items():
         if len(name) <= 22 and name.lower().replace("_", "-") in _OVERRIDE_HEADERS:
@@ -255,7 +270,7 @@ def _effective_methods(head: RequestHead) -> set[str]:
             name, _, value = pair.partition("=")
             if unquote_plus(name).strip().lower() == "_method":
                 methods.add(_method(unquote_plus(value)))
-    return methods
+    return frozenset(methods)
 
 
 def _method(word: str) -> str:

@@ -20,9 +20,12 @@ from caputchin_gate.engines.altcha import ALGORITHMS
 from caputchin_gate.engines.cap import LEAST_SALT, MOST_PUZZLES, MOST_SALT
 from caputchin_gate.engines.native import LEAST_SIGNING_KEY
 from caputchin_gate.errors import ConfigurationError, closest, nearest
+from caputchin_gate.refusals import is_local_path
 from caputchin_gate.secret import Secret
 from caputchin_gate.stores import open_store
-from caputchin_gate.tokens import Source
+from caputchin_gate.tokens import Places, Source
+
+LEAST_SITE_SECRET: Final = 16  # characters; the verify endpoint lets everybody guess
 
 LEAST_VERIFYING_SECRET: Final = 8
 
@@ -54,7 +57,7 @@ class Setting:
 
 def flag(value: object) -> bool:
     if not isinstance(value, bool):
-        raise Wrong("is not true or false")
+        raise Wrong("is neither true nor false")
     return value
 
 
@@ -93,6 +96,8 @@ def whole(low: int, high: int) -> Reader:
 
 def duration(low: float, high: float) -> Reader:
     def read(value: object) -> float:
+        if isinstance(value, int | float) and value < 0:
+            raise Wrong("is negative")
         try:
             seconds = durations.seconds(value)
         except ValueError:
@@ -129,6 +134,13 @@ def choice(*options: str) -> Reader:
 
 def secret(value: object) -> Secret:
     """A literal text, or a table that names an environment variable or a file."""
+    found = _secret(value)
+    if not found:
+        raise Wrong("is empty")
+    return found
+
+
+def _secret(value: object) -> Secret:
     match value:
         case Secret():
             return value
@@ -141,7 +153,7 @@ def secret(value: object) -> Secret:
         case {"file": str() as name, **rest} if not rest:
             try:
                 return Secret(Path(name).read_text().strip())
-            except (OSError, UnicodeDecodeError) as failure:
+            except (OSError, ValueError) as failure:
                 raise Wrong(f"the file {name} can't be read ({type(failure).__name__})") from None
         case _:
             raise Wrong('is neither a text nor { env = "NAME" } nor { file = "PATH" }')
@@ -157,6 +169,14 @@ def verifying_secret(value: object) -> Secret:
     found = secret(value)
     if len(found) < LEAST_VERIFYING_SECRET:
         raise Wrong(f"is shorter than {LEAST_VERIFYING_SECRET} characters", "copy the secret again")
+    return found
+
+
+def site_secrets(value: object) -> tuple[Secret, ...]:
+    found = secrets(value)
+    if any(len(one) < LEAST_SITE_SECRET for one in found):
+        fix = "python -c 'import secrets; print(secrets.token_urlsafe(24))' makes one"
+        raise Wrong(f"is shorter than {LEAST_SITE_SECRET} characters", fix)
     return found
 
 
@@ -194,13 +214,10 @@ def sources(value: object) -> frozenset[Source]:
     named = texts(value)
     for name in named:
         if name not in set(Source):
-            raise Wrong(f"{name!r} is no place of a token", nearest(name, Source))
+            raise Wrong(f"{name!r} is no place of a token", nearest(name, map(str, Source)))
     if not named:
         raise Wrong("is empty")
     return frozenset(map(Source, named))
-
-
-_OWN_PATH = re.compile(r"/(?![/\\])[\x21-\x5b\x5d-\x7e]*")
 
 
 def on_refuse(value: object) -> str:
@@ -209,10 +226,17 @@ def on_refuse(value: object) -> str:
     if typed in ("respond", "pass"):
         return typed
     path = typed.removeprefix("redirect:")
-    if path == typed or not _OWN_PATH.fullmatch(path):
+    if path == typed or not is_local_path(path):
         raise Wrong(
             'is neither "respond" nor "pass" nor "redirect:" and a path', 'write it like "redirect:/contact?again=1"'
         )
+    return path
+
+
+def local_path(value: object) -> str:
+    path = text(value)
+    if not is_local_path(path):
+        raise Wrong("is not a path of this site", 'write it like "/contact"')
     return path
 
 
@@ -224,10 +248,11 @@ def mount(value: object) -> str:
 
 
 def json_pointer(value: object) -> str:
-    pointer = text(value)
-    if not re.fullmatch(r"(/([^~/]|~[01])*)+", pointer):
-        raise Wrong("is not a JSON pointer", 'write it like "/captcha/token" (RFC 6901)')
-    return pointer
+    try:
+        Places((), json_pointer=text(value))
+    except ConfigurationError as failure:
+        raise Wrong(failure.problems[0].what, failure.problems[0].fix) from None
+    return text(value)
 
 
 def squarings(value: object) -> int:
@@ -258,12 +283,13 @@ ROUTE: Final[Mapping[str, Setting]] = {
     "method_override": Setting(
         flag, True, "Whether a rule for PUT, PATCH or DELETE also guards POST on its path.", "false"
     ),
+    "back": Setting(local_path, None, "Where the page of a refusal links back to.", '"/contact"'),
     "on_refuse": Setting(on_refuse, None, "What a refusal becomes.", '"redirect:/contact?captcha=failed"'),
 }
 
 SITE: Final[Mapping[str, Setting]] = {
     "site_key": Setting(text, None, "The public key that pages name.", '"cpt_pub_site"'),
-    "secret": Setting(secrets, (), "Lets another back end verify tokens of this site.", '{ env = "SITE_SECRET" }'),
+    "secret": Setting(site_secrets, (), "Lets another back end verify tokens of this site.", '{ env = "SITE_SECRET" }'),
     "domains": Setting(texts, (), "The hosts whose pages may ask for challenges; none means any.", '["shop.example"]'),
 }
 
@@ -321,7 +347,7 @@ ALTCHA: Final[Mapping[str, Setting]] = {
 
 LIMITS: Final[Mapping[str, Setting]] = {
     "kept_bytes": Setting(size(65536), 256 * 2**20, "Memory for bodies, over all requests.", '"256MiB"'),
-    "verifications": Setting(whole(1, 1_000_000), 1000, "Calls to providers at once.", "1000"),
+    "verifications": Setting(whole(1, 10_000), 256, "Calls to providers at once; more are refused.", "256"),
     "body_timeout": Setting(duration(1, 3600), 30.0, "How long a body may stall before the decision.", '"30s"'),
 }
 
@@ -342,10 +368,11 @@ TOP: Final[Mapping[str, Setting]] = {
     "token_from": ROUTE["token_from"],
     "max_body": ROUTE["max_body"],
     "max_memory": ROUTE["max_memory"],
+    "back": ROUTE["back"],
     "on_refuse": ROUTE["on_refuse"],
     "provider": Setting(anything, None, "The default provider, a table.", '{ kind = "caputchin" }'),
     "providers": Setting(anything, {}, "Further providers, tables by name.", '{ old = { kind = "procaptcha" } }'),
     "route": Setting(anything, (), "The guarded routes, long form.", '[{ match = "POST /signup" }]'),
     "in_process": Setting(anything, {}, "How the gate's own challenges behave.", '{ client_binding = "off" }'),
-    "limits": Setting(anything, {}, "What the gate spends at most.", "{ verifications = 1000 }"),
+    "limits": Setting(anything, {}, "What the gate spends at most.", "{ verifications = 256 }"),
 }

@@ -18,7 +18,9 @@ from itertools import chain
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
+LONGEST_TARGET: Final = 8192  # characters (threats.md R30)
 MOST_VIEWS: Final = 128
+_MOST_MARKS: Final = 32  # combining marks of one view; no script piles them up like that
 _MOST_CHARACTERS: Final = 32_768  # of all views together: what a hostile target can cost
 _MOST_MOUNTS: Final = 4
 
@@ -58,6 +60,8 @@ def views_of(path: str, raw_path: bytes | str | None, root_path: str) -> Views |
     sent = raw_path.decode("latin-1") if isinstance(raw_path, bytes) else raw_path
     if not root_path and (sent is None or sent == path) and path and PLAIN.fullmatch(path):
         return Views((path,), plain=True)
+    if max(len(path), len(sent or ""), len(root_path)) > LONGEST_TARGET:
+        return None
     seeds = {path or "/", sent or path or "/"}
     mounts = _mounts(root_path) if root_path else ()
     if mounts is None:
@@ -76,6 +80,12 @@ def views_of(path: str, raw_path: bytes | str | None, root_path: str) -> Views |
                 mounted = view == mount or view.startswith(mount + "/")
                 (doubled if mounted else usual)[mount + view] = None
     return Views(tuple(usual), tuple(doubled), plain)
+
+
+def _costs_too_much(view: str) -> bool:
+    """Whether normalising would take long: Python sorts runs of combining marks in quadratic time."""
+    others = len(view) - len(view.encode("ascii", "ignore"))
+    return others > _MOST_MARKS and sum(map(bool, map(unicodedata.combining, view))) > _MOST_MARKS
 
 
 def fold(view: str) -> str:
@@ -112,6 +122,8 @@ def _below(view: str, mounts: tuple[str, ...]) -> Iterator[str]:
 def _closure(seeds: Iterable[str], mounts: tuple[str, ...]) -> set[str] | None:
     """Everything the steps reach from the seeds, or None when that is too much."""
     found = set(seeds)
+    if any(map(_costs_too_much, found)):
+        return None
     waiting = list(found)
     characters = 0
     for view in waiting:  # it grows while we walk it
@@ -120,7 +132,7 @@ def _closure(seeds: Iterable[str], mounts: tuple[str, ...]) -> set[str] | None:
                 found.add(reading)
                 waiting.append(reading)
                 characters += len(reading)
-                if len(found) > MOST_VIEWS or characters > _MOST_CHARACTERS:
+                if len(found) > MOST_VIEWS or characters > _MOST_CHARACTERS or _costs_too_much(reading):
                     return None
     return found
 

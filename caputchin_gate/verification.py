@@ -17,13 +17,12 @@ from typing import Final, TypeAlias, assert_never
 from caputchin_gate.client_address import network_of
 from caputchin_gate.clock import Clock
 from caputchin_gate.effects import Call, Claim, Claimed, ClaimResult, NoReply, Sleep, StoreDown
-from caputchin_gate.engines import FORGED, Engine, Solved
+from caputchin_gate.engines import FORGED, LEEWAY, Engine, Solved
 from caputchin_gate.messages import HttpReply
 from caputchin_gate.providers import Retry, Submission, Upstream
 from caputchin_gate.verdict import OUTAGES, Cause, Failed, Misconfigured, Passed, Reason, Unavailable, Verdict
 
-# How far another machine's clock may be from ours, in seconds (threats.md R33).
-LEEWAY: Final = 30.0
+_TELLING: Final = 6  # characters of a secret or a token that are too many to be told
 BACKOFF: Final = 3  # each pause between two attempts is so many times longer than the one before
 
 
@@ -48,6 +47,14 @@ class Demands:
     min_score: float | None = None
     max_score: float | None = None
     max_age: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Who submitted the token, as far as it is known: the canonical address, and an e-mail address or its domain."""
+
+    address: str | None = None
+    email: str | None = field(default=None, repr=False)
 
 
 class Entry(Enum):
@@ -103,6 +110,8 @@ class Breaker:
             case Unavailable(cause=cause, retry_after=retry_after) if cause in OUTAGES:
                 self._in_a_row += 1
                 self._open_until = now + max(self._pause, min(retry_after or 0.0, 60.0))
+            case Unavailable():
+                pass  # our own limits say nothing about the provider
             case _:
                 self._in_a_row = 0
 
@@ -128,14 +137,13 @@ async def verify(
     verifiers: Sequence[Verifier],
     token: str,
     token_field: str | None,
-    visitor: str | None,
+    visitor: Visitor,
     demands: Demands,
     shared: Verification,
 ) -> tuple[Verdict, str]:
     """Ask the one of `verifiers` that the token's field and shape point to; the verdict, and who gave it.
 
     token_field: where the token stood; None for a header, which names no provider.
-    visitor: the canonical address of the client, None when it is not known.
     """
     refusal: tuple[Verdict, str] = (Failed(Reason.TOKEN_MALFORMED), verifiers[0].kind)
     for verifier in verifiers:
@@ -156,12 +164,10 @@ async def verify(
     return refusal
 
 
-async def _check(
-    verifier: InProcess, token: str, visitor: str | None, demands: Demands, shared: Verification
-) -> Verdict:
+async def _check(verifier: InProcess, token: str, visitor: Visitor, demands: Demands, shared: Verification) -> Verdict:
     """Check a token of our own, then claim it: the work is judged before anything is stored (R10)."""
     now = shared.clock.now()
-    network = network_of(visitor) if visitor is not None else None
+    network = network_of(visitor.address) if visitor.address is not None else None
     verdict: Verdict = Failed(Reason.TOKEN_MALFORMED)
     for site in verifier.sites:
         match site.check(token, now=now, client=network, action=demands.action or ""):
@@ -186,7 +192,7 @@ async def _claim(kind: str, solved: Solved, now: float) -> Verdict:
             return Unavailable(Cause.STORE)
 
 
-async def _ask(provider: Upstream, token: str, visitor: str | None, demands: Demands, shared: Verification) -> Verdict:
+async def _ask(provider: Upstream, token: str, visitor: Visitor, demands: Demands, shared: Verification) -> Verdict:
     match provider.precheck(token):
         case Failed() as failed:
             return failed
@@ -209,7 +215,7 @@ async def _ask(provider: Upstream, token: str, visitor: str | None, demands: Dem
 
 
 async def _call_and_claim(
-    provider: Upstream, token: str, visitor: str | None, demands: Demands, shared: Verification, key: bytes
+    provider: Upstream, token: str, visitor: Visitor, demands: Demands, shared: Verification, key: bytes
 ) -> Verdict:
     """Where the provider does not promise single use, the gate enforces it (threats.md D12)."""
     match await Claimed(key, shared.clock.now()):
@@ -234,7 +240,7 @@ async def _call_and_claim(
             return verdict
 
 
-async def _call(provider: Upstream, token: str, visitor: str | None, shared: Verification) -> Verdict:
+async def _call(provider: Upstream, token: str, visitor: Visitor, shared: Verification) -> Verdict:
     """All attempts of one verification, within one deadline."""
     clock, breaker = shared.clock, shared.breaker_of(provider)
     started = clock.monotonic()
@@ -242,14 +248,16 @@ async def _call(provider: Upstream, token: str, visitor: str | None, shared: Ver
     if pause_ends is not None:
         return Unavailable(Cause.BREAKER, retry_after=pause_ends - started)
     deadline = started + provider.timeout
-    request = provider.request(Submission(token, remote_ip=visitor, attempt_id=clock.random_bytes(16).hex()))
+    request = provider.request(
+        Submission(token, remote_ip=visitor.address, email=visitor.email, attempt_id=clock.random_bytes(16).hex())
+    )
     verdict: Verdict = Unavailable(Cause.TIMEOUT)
     for attempt in range(provider.attempts):
         match await Call(request, deadline - clock.monotonic()):
             case NoReply() as silence:
                 answer = provider.unanswered(silence)
             case HttpReply() as reply:
-                answer = provider.read(reply)
+                answer = _read(provider, reply)
         if not isinstance(answer, Retry):
             verdict = answer
             break
@@ -262,14 +270,26 @@ async def _call(provider: Upstream, token: str, visitor: str | None, shared: Ver
     return without_echoes(verdict, token, provider.revealed_secret)
 
 
+def _read(provider: Upstream, reply: HttpReply) -> Verdict | Retry:
+    """A reply may be anything: one that a provider's reading was not prepared for is no verdict."""
+    try:
+        return provider.read(reply)
+    except Exception as failure:
+        return Unavailable(Cause.UNREADABLE, codes=(type(failure).__name__,))
+
+
 def without_echoes(verdict: Verdict, *hidden: str) -> Verdict:
     """The verdict without those of the provider's words that repeat what must not be logged (threats.md R35)."""
     match verdict:
         case Passed():
             return verdict
         case _:
-            codes = tuple(code for code in verdict.codes if not any(word in code for word in hidden))
+            codes = tuple(code for code in verdict.codes if not any(_tells(code, word) for word in hidden))
             return verdict if len(codes) == len(verdict.codes) else replace(verdict, codes=codes)
+
+
+def _tells(code: str, hidden: str) -> bool:
+    return hidden in code or (len(code) >= _TELLING and code in hidden)
 
 
 def meets(verdict: Verdict, demands: Demands, now: float) -> Verdict:

@@ -9,14 +9,15 @@ can't guard. What the application returns is handed on as it is.
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Callable, Iterable, Iterator
 from http.client import responses
+from itertools import chain
 from typing import IO, Any, Final, TypeAlias, assert_never
 
 from werkzeug.wsgi import get_content_length, get_input_stream
 
-from caputchin_gate.effects import BodyEnd
-from caputchin_gate.errors import ConfigurationError, Problem
+from caputchin_gate.effects import BodyEnd, LastPiece
 from caputchin_gate.gate import Gate
 from caputchin_gate.kept_body import KeptBody
 from caputchin_gate.messages import RequestHead, Response
@@ -30,25 +31,29 @@ DECISION: Final = "caputchin_gate"
 OWN_HEADERS: Final = "HTTP_X_CAPUTCHIN_"
 PIECE: Final = 64 * 1024
 LINGER_BYTES: Final = 2 * 1024 * 1024
+LINGER_SECONDS: Final = 2.0
 
 
 class GateMiddleware:
     """Wraps a WSGI application."""
 
     def __init__(self, app: Application, *, gate: Gate) -> None:
-        if gate.guards_nothing:
-            raise ConfigurationError([Problem("protect", "nothing is protected", 'add protect=["POST /contact"]')])
+        gate.must_guard()
         self.app = app
         self.gate = gate
         self._untouched = gate.untouched
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        if self._untouched(environ.get("PATH_INFO", ""), raw_path_of(environ), environ.get("SCRIPT_NAME", "")):
+        # The target as sent, without its query. Servers call it differently, some do not tell.
+        target = environ.get("RAW_URI") or environ.get("REQUEST_URI")
+        if target is not None and "?" in target:
+            target = target[: target.index("?")]
+        if self._untouched(environ.get("PATH_INFO", ""), target, environ.get("SCRIPT_NAME", "")):
             return self.app(environ, start_response)
-        return self._guard(environ, start_response)
+        return self._guard(environ, start_response, target)
 
-    def _guard(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        head = head_of(environ)
+    def _guard(self, environ: Environ, start_response: StartResponse, raw_path: str | None) -> Iterable[bytes]:
+        head = head_of(environ, raw_path)
         body = IncomingBody(environ, KeptBody(self.gate.budget))
         match self.gate.handle(head, body.read):
             case PassOn():
@@ -58,22 +63,12 @@ class GateMiddleware:
                 environ[DECISION] = decision
                 return self.app(environ, start_response)
             case Answer(response=response):
-                body.linger()
-                return answer(response, start_response)
+                return _Answered(answer(response, start_response), body)
             case ruling:
                 assert_never(ruling)
 
 
-def raw_path_of(environ: Environ) -> str | None:
-    """The target as sent, without its query. Servers call it differently, some do not tell."""
-    target: str | None = environ.get("RAW_URI") or environ.get("REQUEST_URI")
-    if target is None:
-        return None
-    end = target.find("?")
-    return target if end < 0 else target[:end]
-
-
-def head_of(environ: Environ) -> RequestHead:
+def head_of(environ: Environ, raw_path: str | None) -> RequestHead:
     headers = {
         name[5:].lower().replace("_", "-"): (value,)
         for name, value in environ.items()
@@ -85,7 +80,7 @@ def head_of(environ: Environ) -> RequestHead:
     return RequestHead(
         method=environ["REQUEST_METHOD"],
         path=environ.get("PATH_INFO", ""),
-        raw_path=raw_path_of(environ),
+        raw_path=raw_path,
         root_path=environ.get("SCRIPT_NAME", ""),
         query=environ.get("QUERY_STRING", ""),
         headers=headers,
@@ -101,9 +96,10 @@ class IncomingBody:
         self._kept = kept
         self._stream: IO[bytes] | None = None
         self._ended = False
+        self._unkept = b""  # the piece for which there was no room; in report mode the application gets it all the same
         self._missing = get_content_length(environ)  # what is still to come of a declared length
 
-    def read(self, max_memory: int) -> bytes | BodyEnd:
+    def read(self, max_memory: int) -> bytes | LastPiece | BodyEnd:
         """The next piece, kept for the application, or why none will come."""
         if self._stream is None:
             self._stream = get_input_stream(self._environ)
@@ -117,18 +113,25 @@ class IncomingBody:
             return BodyEnd.CUT_SHORT if self._missing else BodyEnd.COMPLETE
         if self._missing is not None:
             self._missing -= len(piece)
-        return piece if self._kept.keep(piece, max_memory) else BodyEnd.NO_ROOM
+        if not self._kept.keep(piece, max_memory):
+            self._unkept = piece
+            return BodyEnd.NO_ROOM
+        return LastPiece(piece) if self._missing == 0 else piece
 
     def replay(self) -> IO[bytes] | None:
         """An input stream of what was read and what is still to come; None when nothing was read."""
         if self._stream is None:
             return None
-        return io.BufferedReader(_Replay(self._kept.pieces(), self._stream), PIECE)
+        if self._missing == 0 and not self._kept.spilled:  # most forms
+            return io.BytesIO(b"".join(self._kept.pieces()))
+        pieces = chain(self._kept.pieces(), (self._unkept,) if self._unkept else ())
+        return io.BufferedReader(_Replay(pieces, self._environ["wsgi.input"], self._missing), PIECE)
 
     def linger(self) -> None:
-        """After a refusal: read and drop a bounded rest, so that a server which reuses the connection is in step."""
+        """After a refusal: read and drop a bounded rest, so that the client gets to read its answer."""
         dropped = 0
-        while self._stream is not None and not self._ended and dropped < LINGER_BYTES:
+        ends = time.monotonic() + LINGER_SECONDS
+        while self._stream is not None and not self._ended and dropped < LINGER_BYTES and time.monotonic() < ends:
             try:
                 piece = self._stream.read(PIECE)
             except Exception:
@@ -139,9 +142,12 @@ class IncomingBody:
 
 
 class _Replay(io.RawIOBase):
-    def __init__(self, kept: Iterator[bytes], rest: IO[bytes]) -> None:
+    """What was kept, then what the server has still to give: `missing` bytes, or until it says that it is the end."""
+
+    def __init__(self, kept: Iterator[bytes], rest: IO[bytes], missing: int | None) -> None:
         self._kept = kept
         self._rest = rest
+        self._missing = missing
         self._piece = memoryview(b"")
 
     def readable(self) -> bool:
@@ -149,17 +155,42 @@ class _Replay(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         if not self._piece:
-            self._piece = memoryview(next(self._kept, b"") or self._rest.read(len(buffer)))
+            self._piece = memoryview(next(self._kept, b"") or self._from_the_server(len(buffer)))
         count = min(len(buffer), len(self._piece))
         buffer[:count] = self._piece[:count]
         self._piece = self._piece[count:]
         return count
 
+    def _from_the_server(self, most: int) -> bytes:
+        if self._missing is None:
+            return self._rest.read(most)
+        piece = self._rest.read(min(most, self._missing)) if self._missing else b""
+        self._missing -= len(piece)
+        return piece
+
+
+class _Answered:
+    """The body of a refusal. The server closes it after it was sent: only then the rest of the request is read."""
+
+    def __init__(self, pieces: list[bytes], body: IncomingBody) -> None:
+        self._pieces = pieces
+        self._body = body
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._pieces)
+
+    def __len__(self) -> int:
+        return len(self._pieces)
+
+    def close(self) -> None:
+        self._body.linger()
+
 
 def admit(environ: Environ, body: IncomingBody) -> None:
     """Make the environ what the application gets: the whole body, and no header of the gate's prefix (R12)."""
-    for name in [name for name in environ if name.upper().replace("-", "_").startswith(OWN_HEADERS)]:
-        del environ[name]
+    if "CAPUTCHIN" in "\n".join(environ).upper():  # rarely: then each is looked at closely
+        for name in [name for name in environ if name.upper().replace("-", "_").startswith(OWN_HEADERS)]:
+            del environ[name]
     stream = body.replay()
     if stream is not None:
         environ["wsgi.input"] = stream

@@ -66,7 +66,7 @@ def test_an_unknown_kind_of_scope_passes() -> None:
 
 
 def test_a_gate_that_guards_nothing_is_a_mistake() -> None:
-    idle = Gate(provider="caputchin", verification="in-process", store="memory")
+    idle = Gate(provider="caputchin", secret="cpt_sec_example", store="memory")
     with pytest.raises(ConfigurationError, match="nothing is protected"):
         GateMiddleware(lambda *_: None, gate=idle)  # type: ignore[arg-type, return-value]
 

@@ -109,7 +109,7 @@ verification = "in-process"
 @pytest.mark.parametrize(
     ("content", "problems"),
     [
-        (b"", ["gate.toml: protect: nothing is protected"]),
+        (b"", ["gate.toml: provider: is missing", "gate.toml: protect: nothing is protected"]),
         (b"protect = [", ["gate.toml"]),
         (b"\xff\xfe", ["gate.toml: is not UTF-8 text"]),
         (GOOD.replace("kind =", "knid =").encode(), ["provider.kind"]),

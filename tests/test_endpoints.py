@@ -180,7 +180,9 @@ class TestVerify:
         response = self.verify({"response": solved(BLOG)}, secret, ClaimResult.WON)
         assert said(response) == {"success": True, "error_code": None, "over_limit": False}
 
-    @pytest.mark.parametrize("secret", ["", "Bearer", "Bearer wrong", "Basic new-secret", "new-secret", "Bearer \xff"])
+    @pytest.mark.parametrize(
+        "secret", ["", "Bearer", "Bearer ", "Bearer wrong", "Basic new-secret", "new-secret", "Bearer \xff"]
+    )
     def test_a_wrong_secret_touches_no_token(self, secret: str) -> None:
         response = ask(VERIFY, headers={"authorization": secret}).end()
         assert response.status == 401

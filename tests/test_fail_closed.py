@@ -7,6 +7,7 @@ import io
 import logging
 import os
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from caputchin_gate.asgi import GateMiddleware as AsgiGate
 from caputchin_gate.drivers import World
 from caputchin_gate.engines.native import NativeChallenges
 from caputchin_gate.engines.solver import solve
+from caputchin_gate.messages import RequestHead
 from caputchin_gate.wsgi import GateMiddleware as WsgiGate
 from tests.siteverify_server import Pace, Scripted, SiteverifyServer
 
@@ -37,9 +39,9 @@ class FaultyWorld(World):
         self.count()
         return super().perform(effect, read)
 
-    async def aperform(self, effect: Any, read: Any) -> Any:
+    def at_once(self, effect: Any) -> Any:
         self.count()
-        return await super().aperform(effect, read)
+        return super().at_once(effect)
 
     def count(self) -> None:
         FaultyWorld.breaks_at -= 1
@@ -119,10 +121,11 @@ def test_a_failure_at_any_step_is_a_refusal_and_its_text_is_not_logged(
     caplog.set_level(logging.DEBUG)
     gate = in_process()
     gate._world = FaultyWorld(gate._world.client, gate._world.store)
-    for step in range(3):  # read, end of the body, claim
+    steps = {"asgi": 1, "wsgi": 2}[door]  # reading the body, which on an event loop is the door's own, and the claim
+    for step in range(steps):
         FaultyWorld.breaks_at = step
         assert DOORS[door](gate, fresh_token()) == (503, False)
-    FaultyWorld.breaks_at = 3
+    FaultyWorld.breaks_at = steps
     assert DOORS[door](gate, fresh_token()) == (200, True)
     assert "Failure at test_fail_closed.py" in caplog.text
     assert TOKEN not in caplog.text
@@ -216,3 +219,14 @@ def test_no_secret_and_no_token_is_ever_logged(
     assert SECRET not in shown
     assert TOKEN not in shown
     assert "\x1b" not in caplog.text
+
+
+def test_a_proxy_that_nobody_trusts_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    gate = in_process()
+    proxied = RequestHead("POST", "/contact", headers={"x-forwarded-for": ("203.0.113.9",)}, peer="10.0.0.1")
+    for head in (RequestHead("POST", "/contact", peer="10.0.0.1"), replace(proxied, peer="9.9.9.9")):
+        gate.handle(head)
+    assert "trusted_proxies" not in caplog.text
+    for _ in range(2):
+        gate.handle(proxied)
+    assert caplog.text.count("10.0.0.1 forwards requests and is not in trusted_proxies") == 1

@@ -40,7 +40,7 @@ def problems(**settings: Any) -> str:
         ({"secret": {"env": "NO_SUCH_VARIABLE"}}, "provider.secret", "NO_SUCH_VARIABLE is not set"),
         ({"secret": {"file": "/nonexistent/secret"}}, "provider.secret", "can't be read"),
         ({"secret": 7}, "provider.secret", "neither a text nor"),
-        ({"timeout": -1}, "provider.timeout", "duration"),
+        ({"timeout": -1}, "provider.timeout", "-1 is negative"),
         ({"timeout": "5 parsecs"}, "provider.timeout", '"5s"'),
         ({"timeout": "2h"}, "provider.timeout", "0.001 to 60"),
         ({"endpoint": "portol"}, "provider.endpoint", "portal"),
@@ -50,9 +50,17 @@ def problems(**settings: Any) -> str:
         ({"protect": ["POST contact"]}, "POST contact", "/"),
         ({"protect": ["PSOT /contact"]}, "PSOT /contact", "POST"),
         ({"protect": ["POST /contact", "POST /contact"]}, "POST /contact", "can never match"),
+        ({"protect": ["POST /a", "POST x"]}, "route 'POST x'", "/"),
+        ({"token_field": "a b"}, "provider.token_field", "form field"),
+        ({"back": "https://evil.example"}, "back", "'https://evil.example' is not a path of this site"),
+        (
+            {"providers": {"caputchin": {"kind": "procaptcha", "secret": "x" * 20}}},
+            "providers.caputchin",
+            "another name",
+        ),
         ({"protect": [7]}, "protect[0]", "neither a text nor a Route"),
         ({"exempt": ["POST /elsewhere"]}, "POST /elsewhere", "exempts nothing"),
-        ({"on_outage": "allow"}, "on_outage", "is not one of refuse, admit"),
+        ({"on_outage": "allow"}, "on_outage", "'allow' is not one of refuse, admit"),
         ({"mode": "dry-run"}, "mode", "enforce, report"),
         ({"store": "sqllite"}, "store", "sqlite"),
         ({"trusted_proxies": ["10.0.0.0/40"]}, "trusted_proxies", "10.0.0.0/8"),
@@ -60,7 +68,7 @@ def problems(**settings: Any) -> str:
         ({"on_refuse": "redirect://evil.example/"}, "on_refuse", "redirect:/contact"),
         ({"on_refuse": "redirect:/\\evil.example/"}, "on_refuse", "redirect:/contact"),
         ({"max_body": "many"}, "max_body", "16MiB"),
-        ({"token_from": ["body"]}, "token_from", "place"),
+        ({"token_from": ["headers"]}, "token_from", "did you mean 'header'?"),
         ({"limits": {"verifications": 0}}, "limits.verifications", "from 1"),
         ({"limits": {"verification": 5}}, "limits.verification", "did you mean 'verifications'?"),
         ({"in_process": {"mount": "caputchin/"}}, "in_process.mount", "/.caputchin"),
@@ -86,6 +94,8 @@ def test_a_wrong_setting_is_named_with_its_fix(change: dict[str, Any], setting: 
         ({"secret": CANARY}, "provider.secret", "has no meaning with in-process"),
         ({"verification": "inprocess"}, "provider.verification", "in-process"),
         ({"in_process": {"signing_key": "short"}}, "in_process.signing_key", "32"),
+        ({"in_process": {"sites": [{"site_key": "a", "secret": ""}]}}, "in_process.sites[0].secret", "is empty"),
+        ({"in_process": {"sites": [{"site_key": "a", "secret": {"env": "EMPTY"}}]}}, "sites[0].secret", "is empty"),
         ({"in_process": {"lifetime": "1h"}}, "in_process.lifetime", "10 to 300"),
         ({"in_process": {"client_binding": "on"}}, "in_process.client_binding", "if-known"),
         ({"in_process": {"sites": [{"domains": ["a.example"]}]}}, "in_process.sites[0].site_key", "is missing"),
@@ -94,7 +104,10 @@ def test_a_wrong_setting_is_named_with_its_fix(change: dict[str, Any], setting: 
         ({"protect": [Route("POST /x", min_score=0.5)]}, "min_score", "not reported"),
     ],
 )
-def test_a_wrong_in_process_setting_is_named_with_its_fix(change: dict[str, Any], setting: str, hint: str) -> None:
+def test_a_wrong_in_process_setting_is_named_with_its_fix(
+    change: dict[str, Any], setting: str, hint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EMPTY", "")
     text = problems(**{**IN_PROCESS, **change})
     assert setting in text
     assert hint in text

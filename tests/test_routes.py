@@ -273,7 +273,7 @@ OVERRIDES: tuple[tuple[dict[str, list[str]], str], ...] = (
     ({"x-http-method-override": ["{}"]}, ""),
     ({"x-http-method": [" {} "]}, ""),
     ({"x-method-override": ["{}"]}, ""),
-    ({"X_HTTP_Method_Override": ["{}"]}, ""),
+    ({"x_http_method_override": ["{}"]}, ""),
     ({"x-http-method-override": ["HEAD", "{}"]}, ""),
     ({"x-http-method-override": ["HEAD,{}"]}, ""),
     ({"x-http-method": ["HEAD"], "x-method-override": ["{}"]}, ""),

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
-from caputchin_gate.effects import BodyEnd, ReadBody
+from caputchin_gate.effects import BodyEnd, LastPiece, ReadBody
 from caputchin_gate.messages import Headers, RequestHead, Response
 
 MAX_BODY: Final = 64 * 1024
@@ -38,10 +38,12 @@ async def whole_body() -> bytes | BodyEnd | None:
     body = bytearray()
     while True:
         match await ReadBody(MAX_BODY):
-            case bytes() as piece:
-                body += piece
+            case bytes() | LastPiece() as read:
+                body += read if isinstance(read, bytes) else read.content
                 if len(body) > MAX_BODY:
                     return None
+                if isinstance(read, LastPiece):
+                    return bytes(body)
             case BodyEnd.COMPLETE:
                 return bytes(body)
             case end:

@@ -27,11 +27,13 @@ T = TypeVar("T")
 class HttpClient:
     """Calls providers. It never raises for what the world does: every failure is a `NoReply`.
 
-    `ssl_context` replaces the system's certificate authorities, for a provider with a private one.
+    ssl_context: replaces the system's certificate authorities, for a provider with a private one
+    connections: how many calls there may be at once on each event loop
     """
 
-    def __init__(self, *, ssl_context: SSLContext | None = None) -> None:
+    def __init__(self, *, ssl_context: SSLContext | None = None, connections: int = 256) -> None:
         self._ssl_context = ssl_context
+        self._connections = connections
         self._pools: dict[AbstractEventLoop, AsyncConnectionPool] = {}
 
     async def acall(self, call: Call) -> HttpReply | NoReply:
@@ -67,7 +69,7 @@ class HttpClient:
 
         for ended in [other for other in list(self._pools) if other.is_closed()]:
             self._pools.pop(ended, None)
-        return self._pools.setdefault(loop, connection_pool(context))
+        return self._pools.setdefault(loop, connection_pool(context, self._connections))
 
     def _prepare(self) -> SSLContext:
         from caputchin_gate.http_client.exchange import system_authorities

@@ -26,7 +26,7 @@ from caputchin_gate.messages import HttpReply, HttpRequest
 from caputchin_gate.verdict import Cause
 
 MAX_BODY: Final = 64 * 1024  # threats.md R9
-MAX_CONNECTIONS: Final = 100
+KEPT_CONNECTIONS: Final = 100
 IDLE_SECONDS: Final = 5.0  # short: the longer a connection idles, the likelier is a close in the moment of its use
 
 log = logging.getLogger("caputchin_gate")
@@ -39,18 +39,19 @@ def system_authorities() -> SSLContext:
     return create_ssl_context(trust_env=False)
 
 
-def connection_pool(context: SSLContext) -> httpcore2.AsyncConnectionPool:
+def connection_pool(context: SSLContext, connections: int) -> httpcore2.AsyncConnectionPool:
+    """As many connections as calls may be under way: a call that had to queue here would look like an outage."""
     return httpcore2.AsyncConnectionPool(
         ssl_context=context,
-        max_connections=MAX_CONNECTIONS,
-        max_keepalive_connections=MAX_CONNECTIONS,
+        max_connections=connections,
+        max_keepalive_connections=min(connections, KEPT_CONNECTIONS),
         keepalive_expiry=IDLE_SECONDS,
         network_backend=_Network(),
     )
 
 
 async def exchange(pool: httpcore2.AsyncConnectionPool, call: Call) -> HttpReply | NoReply:
-    """The complete reply, or how the attempt ended. Waiting for a free connection counts too."""
+    """The complete reply, or how the attempt ended."""
     sending = _Sending(call.request)
     try:
         async with asyncio.timeout(call.timeout):

@@ -10,13 +10,13 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, Final, NoReturn, TypeAlias
 
 from caputchin_gate.messages import HttpReply
 from caputchin_gate.verdict import Cause, Failed, Misconfigured, Passed, Reason, Unavailable, Verdict
 
 MAX_BODY = 64 * 1024
-MAX_CODES, MAX_CODE = 8, 80
+MAX_CODES: Final = 8
 
 Answer: TypeAlias = dict[str, Any]
 
@@ -79,6 +79,11 @@ def refused(said: tuple[str, ...], codes: Mapping[str, Reason]) -> Failed | Misc
     return Failed(reasons[0] if reasons else Reason.TOKEN_REJECTED, said)
 
 
+# What a code looks like. A longer text is none: it may quote a part of what was sent (threats.md R35).
+_CODE: Final = re.compile(r"[A-Za-z0-9_.: -]{1,64}")
+UNPRINTABLE: Final = "unprintable"
+
+
 def words(value: object) -> tuple[str, ...]:
     """A provider's codes as a short tuple of short texts, whatever it sent."""
     candidates: Iterable[object]
@@ -89,7 +94,9 @@ def words(value: object) -> tuple[str, ...]:
             candidates = value
         case _:
             candidates = ()
-    return tuple(word[:MAX_CODE] for word in candidates if isinstance(word, str) and word)[:MAX_CODES]
+    return tuple(
+        word if _CODE.fullmatch(word) else UNPRINTABLE for word in candidates if isinstance(word, str) and word
+    )[:MAX_CODES]
 
 
 def text(value: object) -> str | None:
@@ -100,7 +107,9 @@ def number(value: object) -> float | None:
     match value:
         case bool():
             return None
-        case int() | float() if math.isfinite(value):
+        case int() if abs(value) < 2**53:
+            return float(value)
+        case float() if math.isfinite(value):
             return value
         case _:
             return None

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 import threading
-from collections import OrderedDict
 from math import inf
 from typing import Final
 from weakref import WeakSet
+
+from cachetools import LRUCache
 
 from caputchin_gate.effects import ClaimResult, Counted, StoreDown
 from caputchin_gate.stores import GRACE
@@ -79,7 +80,8 @@ def _renew_locks() -> None:
         store.renew_lock()
 
 
-os.register_at_fork(after_in_child=_renew_locks)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_locks)
 
 
 class _Claims:
@@ -142,16 +144,17 @@ class _Claims:
 
 
 class _Counters:
-    """In each part the counters in the order of their last event.
+    """The most recent counters, spread like the claims.
 
-    Only about `most` other clients since its last event push a counter out. Who has so many networks gains nothing by
-    it: each of them is served at the easy end anyway.
+    Only about `most` other clients since its last event push one out. Who has so many networks gains nothing by it:
+    each of them is served at the easy end anyway.
     """
 
     def __init__(self, most: int) -> None:
-        self._most_a_part = max(1, most // _PARTS)
         # Count and end, as tuples: the garbage collector stops looking at them.
-        self._parts: list[OrderedDict[bytes, tuple[int, float]]] = [OrderedDict() for _ in range(_PARTS)]
+        self._parts: list[LRUCache[bytes, tuple[int, float]]] = [
+            LRUCache(max(1, most // _PARTS)) for _ in range(_PARTS)
+        ]
 
     def count(self, key: bytes, window: float, now: float) -> Counted:
         part = self._parts[hash(key) % _PARTS]
@@ -160,8 +163,4 @@ class _Counters:
             count, ends_at = 0, now + window
         # A clock that was set back shortens the wait, and keeps the count.
         part[key] = counted = (count + 1, min(ends_at, now + window))
-        part.move_to_end(key)
-        oldest = next(iter(part))
-        if len(part) > self._most_a_part or part[oldest][1] <= now:
-            del part[oldest]
         return Counted(*counted)

@@ -20,14 +20,14 @@ from caputchin_gate.stores.sqlite_file import Connection, StoreFile, Trouble, is
 
 T = TypeVar("T")
 
-_CLAIM: Final = """INSERT INTO claims SELECT ?1, ?2
-    WHERE ?3 >= (SELECT value FROM facts WHERE name = 'horizon') ON CONFLICT DO NOTHING"""
-_LOST: Final = """SELECT ?2 < (SELECT value FROM facts WHERE name = 'horizon')
-    OR EXISTS (SELECT 1 FROM claims WHERE key = ?1)"""
+_CLAIM: Final = """INSERT INTO claims SELECT :key, :until
+    WHERE :now >= (SELECT value FROM facts WHERE name = 'horizon') ON CONFLICT DO NOTHING"""
+_LOST: Final = """SELECT :now < (SELECT value FROM facts WHERE name = 'horizon')
+    OR EXISTS (SELECT 1 FROM claims WHERE key = :key)"""
 # A clock that was set back shortens the wait, and keeps the count.
-_COUNT: Final = """INSERT INTO counters VALUES (?1, ?2, 1) ON CONFLICT DO UPDATE SET
-    count = CASE WHEN until > ?3 THEN count + 1 ELSE 1 END,
-    until = CASE WHEN until > ?3 THEN min(until, ?2) ELSE ?2 END
+_COUNT: Final = """INSERT INTO counters VALUES (:key, :ends_at, 1) ON CONFLICT DO UPDATE SET
+    count = CASE WHEN until > :now THEN count + 1 ELSE 1 END,
+    until = CASE WHEN until > :now THEN min(until, :ends_at) ELSE :ends_at END
     RETURNING count, until"""
 _RAISE_HORIZON: Final = "UPDATE facts SET value = max(value, ?) WHERE name = 'horizon'"
 _IDENTITY: Final = "SELECT value FROM facts WHERE name = 'identity'"
@@ -105,7 +105,9 @@ class SqliteStore:
         return self._at_once(lambda database: _claim(database, key, until, now))
 
     def claimed(self, key: bytes, now: float) -> bool | StoreDown:
-        return self._waiting(lambda database: bool(database.execute(_LOST, (key, now)).fetchone()[0]), now)
+        return self._waiting(
+            lambda database: bool(database.execute(_LOST, {"key": key, "now": now}).fetchone()[0]), now
+        )
 
     def count(self, key: bytes, window: float, now: float) -> Counted | StoreDown:
         return self._waiting(lambda database: _count(database, key, window, now), now)
@@ -241,11 +243,12 @@ class SqliteStore:
 
 
 def _claim(database: sqlite3.Connection, key: bytes, until: float, now: float) -> ClaimResult:
-    return ClaimResult.WON if database.execute(_CLAIM, (key, until, now)).rowcount == 1 else ClaimResult.LOST
+    claimed = database.execute(_CLAIM, {"key": key, "until": until, "now": now}).rowcount == 1
+    return ClaimResult.WON if claimed else ClaimResult.LOST
 
 
 def _count(database: sqlite3.Connection, key: bytes, window: float, now: float) -> Counted:
-    [(count, ends_at)] = database.execute(_COUNT, (key, now + window, now)).fetchall()
+    [(count, ends_at)] = database.execute(_COUNT, {"key": key, "ends_at": now + window, "now": now}).fetchall()
     return Counted(count, ends_at)
 
 

@@ -128,8 +128,9 @@ class Candidates:
 
     def add(self, field: str | None, value: str, source: Source) -> None:
         value = value.strip(_BLANKS)
-        if value and not self.ambiguous:
-            self._seen.setdefault((field, value), source)
+        if not value or self.ambiguous or (None, value) in self._seen:  # the header names no field: equal is the same
+            return
+        self._seen.setdefault((field, value), source)
 
     def add_malformed(self, field: str | None, source: Source) -> None:
         """Something stands where the token belongs, and it can't be one."""

@@ -6,17 +6,15 @@ Nothing here waits: the head comes as a value, the body piece by piece. How the 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from caputchin_gate.messages import RequestHead
 from caputchin_gate.tokens import content_type
 from caputchin_gate.tokens.content_type import ContentType
 from caputchin_gate.tokens.json_body import JsonBody
-from caputchin_gate.tokens.multipart import MultipartBody
 from caputchin_gate.tokens.outcome import (
     AMBIGUOUS,
     Candidates,
-    Missing,
     Outcome,
     Places,
     Refused,
@@ -24,6 +22,9 @@ from caputchin_gate.tokens.outcome import (
     unreadable,
 )
 from caputchin_gate.tokens.urlencoded import UrlencodedBody
+
+if TYPE_CHECKING:
+    from caputchin_gate.tokens.multipart import MultipartBody
 
 TOKEN_HEADER: Final = "x-caputchin-token"
 MAX_JSON: Final = 2**20
@@ -34,7 +35,7 @@ _CHARSET: Final = unreadable("a body in another charset than UTF-8", status=415)
 _CONTENT_TYPES: Final = unreadable("not exactly one well-formed Content-Type")
 _BOUNDARY: Final = unreadable("a multipart body without one legal boundary")
 
-Grammar: TypeAlias = UrlencodedBody | MultipartBody | JsonBody
+Grammar: TypeAlias = "UrlencodedBody | MultipartBody | JsonBody"
 
 
 class BodySearch:
@@ -64,9 +65,11 @@ def begin(head: RequestHead, places: Places, *, max_json: int = MAX_JSON) -> Out
     sources = places.sources
     candidates = Candidates()
     if Source.HEADER in sources and TOKEN_HEADER in head.headers:
-        outcome = _from_header(head.headers[TOKEN_HEADER])
-        if not isinstance(outcome, Missing):
-            return outcome
+        values = head.headers[TOKEN_HEADER]
+        if len(values) > 1 or "," in values[0]:  # WSGI servers join two by a comma; even equal ones are two (D2)
+            return AMBIGUOUS
+        candidates.add(None, values[0], Source.HEADER)
+    has_header_token = bool(candidates)
     if Source.QUERY in sources and head.query:
         query = UrlencodedBody(places, candidates, Source.QUERY)
         refused = query.feed(head.query.encode("latin-1", "replace"))
@@ -75,22 +78,12 @@ def begin(head: RequestHead, places: Places, *, max_json: int = MAX_JSON) -> Out
         query.finish()
     if Source.COOKIE in sources:
         _from_cookies(head.headers.get("cookie", ()), places, candidates)
-    if Source.FORM in sources or Source.JSON in sources:
+    if not has_header_token and (Source.FORM in sources or Source.JSON in sources):
         grammar = _grammar(head, places, candidates, max_json)
         if isinstance(grammar, Refused):
             return grammar
         if grammar is not None:
             return BodySearch(grammar)
-    return candidates.outcome()
-
-
-def _from_header(values: Sequence[str]) -> Outcome:
-    """Two values are refused even when they are equal; WSGI servers join them by a comma (threats.md D2)."""
-    if len(values) > 1 or any("," in value for value in values):
-        return AMBIGUOUS
-    candidates = Candidates()
-    for value in values:
-        candidates.add(None, value, Source.HEADER)
     return candidates.outcome()
 
 
@@ -125,10 +118,16 @@ def _grammar(head: RequestHead, places: Places, candidates: Candidates, max_json
             boundary = kind.boundary
             if boundary is None:
                 return _BOUNDARY
-            return MultipartBody(places, candidates, boundary) if kind.speaks_utf8 else _CHARSET
+            return _multipart(places, candidates, boundary) if kind.speaks_utf8 else _CHARSET
     if Source.JSON in places.sources and _is_json(kind.media):
         return JsonBody(places, candidates, max_json) if kind.speaks_utf8 else _CHARSET
     return None
+
+
+def _multipart(places: Places, candidates: Candidates, boundary: bytes) -> MultipartBody:
+    from caputchin_gate.tokens.multipart import MultipartBody  # brings its parser along: who has no uploads never pays
+
+    return MultipartBody(places, candidates, boundary)
 
 
 def _content_type(values: Sequence[str]) -> ContentType | Refused | None:

@@ -268,3 +268,22 @@ def test_a_field_name_that_frameworks_read_differently_is_a_mistake_of_the_setti
 def test_what_is_no_json_pointer_is_a_mistake_of_the_settings(pointer: str) -> None:
     with pytest.raises(ConfigurationError, match="json_pointer"):
         Places((FIELD,), json_pointer=pointer)
+
+
+def head_with(header: str, query: str = "", cookie: str = "") -> RequestHead:
+    headers = {"x-caputchin-token": (header,), "content-type": ("application/json",)}
+    return RequestHead("POST", "/", query=query, headers=headers | ({"cookie": (cookie,)} if cookie else {}))
+
+
+def test_a_header_token_and_an_equal_one_elsewhere_in_the_head_are_one() -> None:
+    head = head_with("abc", f"{FIELD}=abc", f"{FIELD}=abc")
+    assert begin(head, EVERYWHERE) == Found(Candidate(None, "abc", Source.HEADER))
+
+
+def test_a_header_token_and_another_elsewhere_in_the_head_are_ambiguous() -> None:
+    for head in (head_with("abc", f"{FIELD}=xyz"), head_with("abc", cookie=f"{FIELD}=xyz")):
+        assert told(begin(head, EVERYWHERE)) == AMBIGUOUS
+
+
+def test_an_empty_header_token_leaves_the_body_to_be_read() -> None:
+    assert isinstance(begin(head_with(" "), EVERYWHERE), BodySearch)

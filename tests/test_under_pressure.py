@@ -1,0 +1,238 @@
+"""What a single client must not be able to do to everybody else (threats.md R5, R18, R30)."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import sqlite3
+import time
+import unicodedata
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from caputchin_gate import Gate, Reason, Unavailable
+from caputchin_gate.asgi import GateMiddleware as AsgiGate
+from caputchin_gate.drivers import MOST_ASKING
+from caputchin_gate.effects import BodyEnd
+from caputchin_gate.messages import RequestHead
+from caputchin_gate.policy import Admit, Answer
+from caputchin_gate.routes import Ambiguous, RouteTable, Rule
+from caputchin_gate.target_views import LONGEST_TARGET, views_of
+from caputchin_gate.wsgi import GateMiddleware as WsgiGate
+from tests.servers import serve
+from tests.siteverify_server import Scripted, SiteverifyServer
+from tests.wire import connect, read_answer, request_bytes
+
+FORM = {"content-type": ("application/x-www-form-urlencoded",)}
+
+
+def test_more_junk_than_connections_is_no_outage() -> None:
+    """Our own queue must never look like the provider's trouble: an outage policy would admit it."""
+    with SiteverifyServer([Scripted.json({"success": False, "error-codes": ["invalid-input-response"]})]) as server:
+        gate = Gate(
+            provider="caputchin",
+            secret="cpt_sec_example",
+            endpoint=server.url,
+            timeout="2s",
+            protect=["POST /contact"],
+            on_outage="admit",
+            store="memory",
+            limits={"verifications": 20},
+        )
+
+        async def junk(number: int) -> str:
+            head = RequestHead("POST", "/contact", headers={"x-caputchin-token": (f"junk{number}",)})
+            ruling = await gate.ahandle(head)
+            assert isinstance(ruling, Answer)
+            assert ruling.decision is not None
+            return ruling.decision.reason
+
+        async def burst() -> set[str]:
+            return set(await asyncio.gather(*(junk(number) for number in range(300))))
+
+        assert asyncio.run(burst()) <= {Reason.TOKEN_REJECTED, Reason.OVERLOADED}
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/" + "\u0301" * 5250 + "\u0316" * 5250,
+        "/" + "%CC%81" * 680 + "%CC%96" * 680,
+        "/" + "\u0301" * 40 + "/..%5c" * 40,
+        "/%" + "25" * 20_000,
+        "/" + "ﷺ" * 8000,
+        "/" + "a/../" * 1600,
+        "/" + "x;y/" * 2000,
+    ],
+    ids=lambda target: f"{target[:12]!r}...{len(target)}",
+)
+def test_no_reading_of_a_target_is_long_or_piled_up(target: str) -> None:
+    """Python normalises runs of combining marks in quadratic time: half a second for one line of a request."""
+    views = views_of(target, target.encode("utf-8", "replace"), "")
+    for view in (*views.usual, *views.doubled) if views is not None else ():
+        assert len(view) <= LONGEST_TARGET
+        assert sum(unicodedata.combining(character) > 0 for character in view) <= 32
+
+
+def test_a_target_over_the_limit_counts_as_guarded() -> None:
+    table = RouteTable([Rule("POST /contact", 1)])
+    target = "/%61" + "/./x" * 4000
+    assert isinstance(table.match(RequestHead("POST", target, target)), Ambiguous)
+    assert table.match(RequestHead("GET", target, target)) is None
+
+
+def reporting(**more: Any) -> Gate:
+    return Gate(
+        provider="caputchin",
+        verification="in-process",
+        store="memory",
+        mode="report",
+        protect=["POST /contact"],
+        **more,
+    )
+
+
+SMALL = {"limits": {"kept_bytes": "64KiB"}}
+BODY = b"x=" + bytes(range(33, 123)) * 4000
+
+
+def test_in_report_mode_an_asgi_application_gets_every_byte_even_without_room_to_keep_it() -> None:
+    pieces = [BODY[start : start + 50_000] for start in range(0, len(BODY), 50_000)]
+    messages = iter({"type": "http.request", "body": p, "more_body": p is not pieces[-1]} for p in pieces)
+    seen = bytearray()
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        more = True
+        while more:
+            message = await receive()
+            seen.extend(message["body"])
+            more = message["more_body"]
+
+    async def receive() -> Any:
+        return next(messages)
+
+    async def send(message: Any) -> None:
+        raise AssertionError
+
+    headers = [(b"content-type", b"application/x-www-form-urlencoded")]
+    scope = {"type": "http", "method": "POST", "path": "/contact", "headers": headers}
+    asyncio.run(AsgiGate(application, gate=reporting(**SMALL))(scope, receive, send))
+    assert bytes(seen) == BODY
+
+
+def test_in_report_mode_a_wsgi_application_gets_every_byte_even_without_room_to_keep_it() -> None:
+    seen = []
+
+    def application(environ: Any, start_response: Any) -> list[bytes]:
+        seen.append(environ["wsgi.input"].read())
+        return []
+
+    environ = {
+        "REQUEST_METHOD": "POST",
+        "PATH_INFO": "/contact",
+        "CONTENT_TYPE": "application/x-www-form-urlencoded",
+        "CONTENT_LENGTH": str(len(BODY)),
+        "wsgi.input": io.BytesIO(BODY),
+    }
+    WsgiGate(application, gate=reporting(**SMALL))(environ, lambda *_: None)
+    assert seen == [BODY]
+
+
+def test_bytes_sent_fast_buy_no_time_to_stall() -> None:
+    gate = Gate(provider="caputchin", verification="in-process", store="memory", protect=["POST /contact"])
+    gate.body_timeout = 0.05  # what a test can wait for
+    pieces = iter([{"type": "http.request", "body": b"x" * 1_000_000, "more_body": True}])
+    statuses = []
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        raise AssertionError("the application ran")
+
+    async def receive() -> Any:
+        for piece in pieces:
+            return piece
+        return await asyncio.Event().wait()
+
+    async def send(message: Any) -> None:
+        statuses.append(message.get("status"))
+
+    headers = [(b"content-type", b"application/x-www-form-urlencoded")]
+    scope = {"type": "http", "method": "POST", "path": "/contact", "headers": headers}
+    asyncio.run(asyncio.wait_for(AsgiGate(application, gate=gate)(scope, receive, send), 10))
+    assert statuses[0] == 408
+
+
+def test_a_locked_store_leaves_the_application_its_threads(tmp_path: Path) -> None:
+    path = tmp_path / "gate.db"
+    gate = Gate(provider="caputchin", verification="in-process", store=f"sqlite://{path}", protect=["POST /contact"])
+    locker = sqlite3.connect(path, isolation_level=None)
+    locker.execute("BEGIN EXCLUSIVE")
+
+    async def scenario() -> tuple[float, int]:
+        challenge = RequestHead("POST", "/.caputchin/api/v1/captcha/challenge", peer="203.0.113.9")
+
+        async def read(max_memory: int) -> bytes | BodyEnd:
+            return next(pieces)
+
+        flood = []
+        for _ in range(4 * MOST_ASKING):
+            pieces = iter([b"{}", BodyEnd.COMPLETE])
+            flood.append(asyncio.create_task(gate.ahandle(challenge, read)))
+            await asyncio.sleep(0)
+        started = time.monotonic()
+        await asyncio.to_thread(lambda: None)
+        waited = time.monotonic() - started
+        rulings = await asyncio.gather(*flood)
+        return waited, sum(isinstance(ruling, Answer) and ruling.response.status == 503 for ruling in rulings)
+
+    waited, refused = asyncio.run(scenario())
+    locker.close()
+    assert waited < 1
+    assert refused == 4 * MOST_ASKING
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        '{"success":true,"platform":{"score":1' + "0" * 400 + "}}",
+        '{"success":true,"platform":{"score":1e400,"game_id":{},"duration_ms":[]}}',
+        '{"success":true,"platform":[1]}',
+        '{"success":true,"platform":"x"}',
+    ],
+)
+def test_an_absurd_number_of_a_provider_is_no_exception(answer: str) -> None:
+    with SiteverifyServer([Scripted(200, (), answer.encode())]) as server:
+        gate = Gate(provider="caputchin", secret="cpt_sec_example", endpoint=server.url, store="memory")
+        assert not isinstance(gate.verify("token"), Unavailable)
+
+
+@pytest.mark.parametrize("token", [None, "", " ", 5, b"x", ["a"]])
+def test_what_is_no_token_is_a_missing_one(token: Any) -> None:
+    gate = Gate(provider="caputchin", secret="cpt_sec_example", store="memory")
+    assert getattr(gate.verify(token), "reason", None) is Reason.TOKEN_MISSING
+
+
+@pytest.mark.parametrize("stack", ["gunicorn-sync", "gunicorn-gthread", "werkzeug", "granian-wsgi"])
+def test_a_refusal_does_not_wait_for_the_rest_of_the_body(stack: str) -> None:
+    with serve(stack, "tests.echo:wsgi") as server, connect(server.port) as connection:
+        raw = request_bytes("POST /contact\nContent-Type: application/x-www-form-urlencoded", b"a&" * 100_000)
+        connection.sendall(raw[:70_000])
+        assert read_answer(connection).status == 400
+
+
+def test_an_admitted_request_is_the_very_scope_that_outer_middleware_has() -> None:
+    seen = []
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        seen.append(scope)
+
+    async def never(*_: Any) -> Any:
+        raise AssertionError
+
+    scope = {"type": "http", "method": "POST", "path": "/contact", "headers": [(b"x-caputchin-verdict", b"admitted")]}
+    asyncio.run(AsgiGate(application, gate=reporting())(scope, never, never))
+    assert seen[0] is scope
+    assert scope["headers"] == []
+    assert isinstance(Admit(scope["caputchin_gate"]), Admit)  # type: ignore[arg-type]
+    assert scope["caputchin_gate"].would_refuse is Reason.TOKEN_MISSING  # type: ignore[attr-defined]
