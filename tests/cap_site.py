@@ -15,9 +15,12 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
+from werkzeug.wrappers import Request as WsgiRequest
+from werkzeug.wrappers import Response as WsgiResponse
 
 from caputchin_gate import Gate
 from caputchin_gate.asgi import GateMiddleware
+from caputchin_gate.wsgi import GateMiddleware as WsgiGate
 
 PACKAGES = Path(__file__).parent.parent / ".widgets" / "node_modules" / "@cap.js"
 
@@ -69,3 +72,11 @@ app = GateMiddleware(
     ),
     gate=gate,
 )
+
+
+@WsgiRequest.application
+def wsgi_contact(request: WsgiRequest) -> WsgiResponse:
+    return WsgiResponse(f"Thank you for {request.form['message']}")
+
+
+wsgi = WsgiGate(wsgi_contact, gate=gate)

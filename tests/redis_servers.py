@@ -25,6 +25,7 @@ STARTUP = 20.0  # seconds
 PAUSE = 0.01
 NO_FILES = ("--save", "", "--appendonly", "no")
 APPEND_ONLY = ("--save", "", "--appendonly", "yes")
+SYNCED_AT_ONCE = (*NO_FILES, "--repl-diskless-sync-delay", "0")  # replicas need not wait for others
 
 
 def free_port() -> int:
@@ -64,25 +65,26 @@ class RedisServer:
     def url(self) -> str:
         return f"redis://{self.host}:{self.port}/0"
 
-    def start(self) -> None:
-        """Start it, and wait until connections are accepted; it may still be loading."""
+    def start(self, *, loads: bool = True) -> None:
+        """Start it, and wait until it answers, and has loaded its data."""
         self._process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-        until(self._accepts)
+        until(lambda: self._answer() not in (b"", b"-LOADING") if loads else self._answer() != b"")
 
-    def _accepts(self) -> bool:
+    def _answer(self) -> bytes:
+        """The first word of what it answers, if it does."""
         assert self._process.poll() is None, self._log.read_text() if self._log.exists() else "it did not start"
-        with suppress(OSError):
-            socket.create_connection((self.host, self.port), timeout=1).close()
-            return True
-        return False
+        with suppress(OSError), socket.create_connection((self.host, self.port), timeout=1) as connection:
+            connection.sendall(b"PING\r\n")
+            return connection.recv(1024).split()[0]
+        return b""
 
     def kill(self) -> None:
         self._process.kill()
         self._process.wait()
 
-    def restart(self) -> None:
+    def restart(self, *, loads: bool = True) -> None:
         self.kill()
-        self.start()
+        self.start(loads=loads)
 
     def hang(self) -> None:
         os.kill(self._process.pid, signal.SIGSTOP)
@@ -115,7 +117,7 @@ class RedisCluster:
             raise
 
     def _build(self, folder: Path) -> None:
-        options = ("--cluster-enabled", "yes", "--cluster-node-timeout", "1000", *NO_FILES)
+        options = ("--cluster-enabled", "yes", "--cluster-node-timeout", "1000", *SYNCED_AT_ONCE)
         ports = [free_port() for _ in range(4)]  # on which the nodes talk to each other
         for number, port in enumerate(ports):
             self.servers.append(RedisServer(folder / str(number), *options, "--cluster-port", str(port)))

@@ -12,7 +12,8 @@ What a server may do to claims, and what the script does about it:
 - A server process that came to its claims by a restart may have lost some, those after the last snapshot or all of
   them. The claims carry the run id of the process that they are known to be complete in; when another one answers,
   what was claimed before it started is *blind*: keys that may have existed then are lost, for as long as a claim
-  lives. An append-only file is trusted; so is a replica that was promoted, because it was running at the time.
+  lives. An append-only file is trusted; so is a replica that was promoted, because it was running at the time. An
+  empty server is taken for a new one by a process that did not know it before.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from dataclasses import dataclass, field
 from typing import Final, TypeAlias, TypeVar
 
 from caputchin_gate.effects import ClaimResult, Counted
+from caputchin_gate.stores import GRACE
 
 T = TypeVar("T")
 
@@ -41,6 +43,7 @@ Conversation: TypeAlias = Generator[Command, object, T]
 NO_SCRIPT: Final = object()  # the reply of a server that doesn't know a script by its digest
 
 _LONGEST_CLAIM: Final = 360.0  # seconds: five minutes, and the leeway of two clocks (threats.md R10, R33)
+_OUTLIVES: Final = GRACE + 60.0  # seconds a record outlives its end: two machines may be a minute apart
 _CLUSTER_PARTS: Final = 16
 
 
@@ -66,7 +69,8 @@ class _Script:
 
 # A sorted set: claims by their end. Not above zero stands what is known about the set: the run ids it is complete in
 # at zero, times negated.
-_CLAIM: Final = _Script("""
+_CLAIM: Final = _Script(
+    """
 local member, known = '=' .. ARGV[1], ARGV[2]
 local now, born, longest, ends = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local server = redis.call('INFO', 'server')
@@ -97,13 +101,12 @@ if not found[1] or (known ~= '' and known ~= run) then
   if emptied == 1 and known == run then
     blind = now
   elseif not kept and (emptied == 1 or (known ~= '' and known ~= run) or (#runs > 0 and not found[1])) then
-    blind = now - tonumber(string.match(server, 'uptime_in_seconds:(%d+)'))
-  end
-  for _, other in ipairs(runs) do
-    redis.call('ZREM', KEYS[1], other)
+    -- Of the uptime, both ends were cut to whole seconds.
+    blind = now - math.max(0, tonumber(string.match(server, 'uptime_in_seconds:(%d+)')) - 1)
   end
   redis.call('ZADD', KEYS[1], 0, 'run:' .. run)
   if blind then
+    blind = blind + GRACE
     redis.call('ZADD', KEYS[1], 'LT', -blind, 'blind', -(blind + longest), 'blind until')
   end
   found = facts()
@@ -113,7 +116,7 @@ local lost = found[5] or is_before(now, found[2]) or (is_before(born, found[3]) 
 if lost or not ends then
   return {lost and 'lost' or 'free', ARGV[1], run, emptied}
 end
-local over = redis.call('ZRANGEBYSCORE', KEYS[1], '(0', now - 60, 'WITHSCORES', 'LIMIT', 0, 8)
+local over = redis.call('ZRANGEBYSCORE', KEYS[1], '(0', now - OUTLIVES, 'WITHSCORES', 'LIMIT', 0, 8)
 for place = 1, #over, 2 do
   redis.call('ZREM', KEYS[1], over[place])
 end
@@ -122,7 +125,8 @@ if #over > 0 then
 end
 redis.call('ZADD', KEYS[1], ARGV[6], member)
 return {'won', ARGV[1], run, emptied}
-""")
+""".replace("GRACE", f"{GRACE:g}").replace("OUTLIVES", f"{_OUTLIVES:g}")
+)
 
 # A counter may be forgotten or evicted: it only makes challenges harder. Its window goes by the clock of the gates.
 _COUNT: Final = _Script("""
