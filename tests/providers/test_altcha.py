@@ -15,7 +15,7 @@ from caputchin_gate.messages import HttpReply
 from caputchin_gate.providers import Submission
 from caputchin_gate.providers.altcha import Altcha
 from caputchin_gate.verdict import Failed, Passed, Reason, Verdict
-from caputchin_gate.verification import Demands, InFlight, Verification, verify
+from caputchin_gate.verification import Demands, InFlight, Verification, Visitor, verify
 from tests.conversation import Conversation
 from tests.providers.conversations import as_sent
 from tests.providers.conversations import verify as ask
@@ -135,7 +135,7 @@ def test_one_verification_is_one_token_however_it_is_spelt(spelling: str) -> Non
 
 def verified(token: str, claim: ClaimResult, *, known: bool = False) -> tuple[Verdict, list[bytes], float]:
     shared = Verification(CLOCK, InFlight(10))
-    talk = Conversation(verify((SENTINEL,), token, "altcha", None, Demands(), shared))
+    talk = Conversation(verify((SENTINEL,), token, "altcha", Visitor(), Demands(), shared))
     keys = [talk.expect(Claimed, known).key]
     until = 0.0
     if not known:
