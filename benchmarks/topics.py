@@ -17,6 +17,7 @@ TOPICS = (
     "protected_post",
     "native_challenges",
     "cap",
+    "altcha",
     "memory_store",
     "sqlite_store",
     "token_search",
