@@ -18,6 +18,7 @@ TOPICS = (
     "protected_post",
     "native_challenges",
     "cap",
+    "altcha",
     "memory_store",
     "sqlite_store",
     "token_search",

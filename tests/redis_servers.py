@@ -82,6 +82,17 @@ class RedisServer:
         self._process.kill()
         self._process.wait()
 
+    @contextmanager
+    def killed(self) -> Iterator[None]:
+        self.kill()
+        try:
+            yield
+        finally:
+            self.start()
+
+    def empty(self) -> None:
+        self.say("FLUSHALL")
+
     def restart(self, *, loads: bool = True) -> None:
         self.kill()
         self.start(loads=loads)
@@ -121,29 +132,39 @@ class RedisCluster:
         ports = [free_port() for _ in range(4)]  # on which the nodes talk to each other
         for number, port in enumerate(ports):
             self.servers.append(RedisServer(folder / str(number), *options, "--cluster-port", str(port)))
-        self.masters, self.replica = self.servers[:3], self.servers[3]
-        for number, master in enumerate(self.masters):
+        masters, replica = self.servers[:3], self.servers[3]
+        for number, master in enumerate(masters):
             slots = range(number * 16384 // 3, (number + 1) * 16384 // 3)
             master.say("CLUSTER", "ADDSLOTSRANGE", slots[0], slots[-1])
             master.say("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
         for server in self.servers[1:]:
             server.say("CLUSTER", "MEET", self.servers[0].host, self.servers[0].port, ports[0])
         until(lambda: all(self._knows(server, 4) for server in self.servers))
-        self.replica.say("CLUSTER", "REPLICATE", self.masters[0].say("CLUSTER", "MYID"))
-        until(lambda: all(self._is_whole(server) for server in self.servers))
-        until(lambda: self.replica.say("INFO", "replication")["master_link_status"] == "up")
+        replica.say("CLUSTER", "REPLICATE", masters[0].say("CLUSTER", "MYID"))
+        until(self.is_whole)
 
     @staticmethod
     def _knows(server: RedisServer, others: int) -> bool:
         return int(server.say("CLUSTER INFO")["cluster_known_nodes"]) >= others
 
-    @staticmethod
-    def _is_whole(server: RedisServer) -> bool:
-        return bool(server.say("CLUSTER INFO")["cluster_state"] == "ok")
+    def is_whole(self) -> bool:
+        """Whether all nodes are there, and a replica follows one of the masters."""
+        states = {server.say("CLUSTER INFO")["cluster_state"] for server in self.servers}
+        return states == {"ok"} and len(self.masters) == 3 and self.replicated.say("WAIT", 1, 100) == 1
+
+    @property
+    def masters(self) -> list[RedisServer]:
+        return [server for server in self.servers if server.say("ROLE")[0] == b"master"]
+
+    @property
+    def replicated(self) -> RedisServer:
+        """The master that has a replica."""
+        [(_, master)] = [server.say("ROLE")[1:3] for server in self.servers if server.say("ROLE")[0] != b"master"]
+        return next(server for server in self.servers if server.port == master)
 
     @property
     def url(self) -> str:
-        return "redis+cluster://" + ",".join(f"{server.host}:{server.port}" for server in self.servers[1:])
+        return "redis+cluster://" + ",".join(f"{server.host}:{server.port}" for server in self.servers[:3])
 
     def empty(self) -> None:
         for master in self.masters:

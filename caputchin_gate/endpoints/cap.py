@@ -23,7 +23,6 @@ from caputchin_gate.messages import RequestHead, Response
 from caputchin_gate.verdict import Failed, Reason
 
 LONGEST_TOKEN: Final = 4096
-LONGEST_SECRET: Final = 512
 
 _REFUSALS: Final[Mapping[Refusal, tuple[int, str]]] = {
     Refusal.INVALID_SOLUTIONS: (400, "Invalid solutions"),
@@ -160,7 +159,7 @@ async def _siteverify(head: RequestHead, site_key: str | None, own: Endpoints) -
     site = own.sites.get(parts[0])
     if site is None or site.cap is None or site_key not in (None, site.key):
         return _refused(404, _UNKNOWN_SITE)
-    if len(secret) > LONGEST_SECRET or not site.owns(secret):
+    if not site.owns(secret):
         return _refused(403, _UNKNOWN_SITE)
     return await _verdict(site.cap, response, request.get("remoteip"), own.clock.now())
 

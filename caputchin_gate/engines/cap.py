@@ -20,7 +20,7 @@ from hmac import compare_digest
 from struct import Struct
 from typing import Any, Final
 
-from caputchin_gate.engines import FORGED, LEEWAY, Binding, KeyedHash, Solved, purpose_key, same_client
+from caputchin_gate.engines import FORGED, LEEWAY, SKEW, Binding, KeyedHash, Solved, purpose_key, same_client
 from caputchin_gate.engines.cap_puzzles import GREATEST_NONCE, Puzzle, all_solved, derived, explicit
 from caputchin_gate.engines.rsw import Lock, TimeLock, canonical
 from caputchin_gate.errors import Problem
@@ -127,21 +127,22 @@ class Redeemed:
 class _Keys:
     """What one signing key is used for here."""
 
-    __slots__ = ("answers", "challenges", "clients", "redeemed")
+    __slots__ = ("answers", "challenges", "clients", "exponents", "redeemed")
 
     def __init__(self, signing_key: bytes) -> None:
         self.challenges = KeyedHash(purpose_key(signing_key, "cap challenge"))
         self.redeemed = KeyedHash(purpose_key(signing_key, "cap redeem token"))
         self.clients = KeyedHash(purpose_key(signing_key, "cap client"))
         self.answers = KeyedHash(purpose_key(signing_key, "cap answer"))
+        self.exponents = KeyedHash(purpose_key(signing_key, "cap exponent"))
 
     def tag(self, client: str | None) -> bytes | None:
         """A keyed hash of the client network."""
         return self.clients.digest(client.encode())[:_TAG_BYTES] if client is not None else None
 
-    def answer(self, nonce: bytes, answer: str) -> bytes:
+    def answer(self, answer: str) -> bytes:
         """What a challenge tells of its own answer: nothing to who has no key."""
-        return self.answers.digest(nonce + canonical(answer).encode())[:_ANSWER_BYTES]
+        return self.answers.digest(canonical(answer).encode())[:_ANSWER_BYTES]
 
 
 class CapChallenges:
@@ -185,8 +186,8 @@ class CapChallenges:
         keys, work, issued_at = self._keys[0], self.work, int(now)
         lock, answer = None, b""
         if self._time_lock is not None:
-            lock, solution = self._time_lock.lock(keys.answers.digest(nonce))
-            answer = keys.answer(nonce, solution)
+            lock, solution = self._time_lock.lock(keys.exponents.digest(nonce))
+            answer = keys.answer(solution)
         tag = (keys.tag(client) if self.binding != "off" else None) or _UNBOUND
         body = _CHALLENGE.pack(*_packed(work), issued_at, self._challenge_lifetime, self._site, tag, nonce) + answer
         signed = body + keys.challenges.digest(body)[:_MAC_BYTES]
@@ -218,7 +219,7 @@ class CapChallenges:
         if work.format == 2:
             expected = body[_CHALLENGE.size :]
             refusal = _judge_objects(
-                token, work, solutions, lambda answer: compare_digest(keys.answer(nonce, answer), expected)
+                token, work, solutions, lambda answer: compare_digest(keys.answer(answer), expected)
             )
         else:
             refusal = _judge_numbers(token, work, solutions)
@@ -227,7 +228,7 @@ class CapChallenges:
         return Redeemed(
             claim_key=self._claim_key(b"challenge", nonce),
             until=issued_at + lifetime + 2 * LEEWAY,
-            born=issued_at - LEEWAY,
+            born=issued_at - SKEW,
             token=self._redeem_token(nonce, int(now), client),
             expires=(int(now) + self._token_lifetime) * 1000,
         )

@@ -15,7 +15,7 @@ from caputchin_gate.providers._reading import Answer, json_object
 
 MAX_PAYLOAD: Final = 16 * 1024  # characters, before anything is decoded
 
-_FROM_URL: Final = bytes.maketrans(b"-_", b"+/")
+_FROM_URL: Final = str.maketrans("-_", "+/")
 _HEX: Final = re.compile(r"[0-9a-f]{2,128}")
 _SECONDS: Final = re.compile(r"[0-9]{1,11}")
 _MAX_MEMBERS: Final = 100
@@ -26,8 +26,12 @@ def payload_of(value: str) -> Answer | None:
     if len(value) > MAX_PAYLOAD:
         return None
     try:
-        text = value.encode("ascii").translate(_FROM_URL)
-        return json_object(a2b_base64(text + b"=" * (-len(text) % 4), strict_mode=True))
+        return json_object(a2b_base64(value, strict_mode=True))
+    except ValueError:
+        pass
+    text = value.translate(_FROM_URL)
+    try:
+        return json_object(a2b_base64(text + "=" * (-len(text) % 4), strict_mode=True))
     except ValueError:
         return None
 

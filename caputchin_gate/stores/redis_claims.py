@@ -9,11 +9,11 @@ What a server may do to claims, and what the script does about it:
   over by the clock of the gates, and remembers the end of what it removed: a clock that was set back before this
   *horizon* wins nothing (threats.md R33). For the same reason no `volatile-*` eviction takes them.
 - `allkeys-*` eviction would take them (R31): such a server is not used.
-- A server process that came to its claims by a restart may have lost some, those after the last snapshot or all of
-  them. The claims carry the run id of the process that they are known to be complete in; when another one answers,
-  what was claimed before it started is *blind*: keys that may have existed then are lost, for as long as a claim
-  lives. An append-only file is trusted; so is a replica that was promoted, because it was running at the time. An
-  empty server is taken for a new one by a process that did not know it before.
+- A server that was restarted may have lost claims: the last second or two of an append-only file, all after the last
+  snapshot, or all. They carry the run id of the server process that they are known to be complete in. When another
+  one answers, the store is *blind* to what happened before that started: keys that may have existed then are lost,
+  for as long as a claim lives. A replica that takes over was running at the time, and is trusted. An empty server is
+  taken for a new one by a process that did not know it before.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ NO_SCRIPT: Final = object()  # the reply of a server that doesn't know a script 
 
 _LONGEST_CLAIM: Final = 360.0  # seconds: five minutes, and the leeway of two clocks (threats.md R10, R33)
 _OUTLIVES: Final = GRACE + 60.0  # seconds a record outlives its end: two machines may be a minute apart
+_WAITED: Final = 3.0  # seconds: the clock of a claim is that of before it waited for a connection and a reply
 _CLUSTER_PARTS: Final = 16
 
 
@@ -91,22 +92,20 @@ if not found[1] or (known ~= '' and known ~= run) then
   if string.find(memory, 'maxmemory_policy:allkeys') and not string.find(memory, 'maxmemory:0%s') then
     return {'evicts', ARGV[1], run, 0}
   end
-  local kept = string.find(redis.call('INFO', 'persistence'), 'aof_enabled:1')
-  local runs = redis.call('ZRANGEBYSCORE', KEYS[1], 0, 0)
+  local runs = redis.call('ZCOUNT', KEYS[1], 0, 0)
   local blind
-  if known ~= '' and #runs == 0 then
+  if known ~= '' and runs == 0 then
     emptied = 1
-    kept = false
   end
   if emptied == 1 and known == run then
     blind = now
-  elseif not kept and (emptied == 1 or (known ~= '' and known ~= run) or (#runs > 0 and not found[1])) then
+  elseif (known ~= '' and known ~= run) or (runs > 0 and not found[1]) then
     -- Of the uptime, both ends were cut to whole seconds.
     blind = now - math.max(0, tonumber(string.match(server, 'uptime_in_seconds:(%d+)')) - 1)
   end
   redis.call('ZADD', KEYS[1], 0, 'run:' .. run)
   if blind then
-    blind = blind + GRACE
+    blind = blind + WAITED
     redis.call('ZADD', KEYS[1], 'LT', -blind, 'blind', -(blind + longest), 'blind until')
   end
   found = facts()
@@ -125,7 +124,7 @@ if #over > 0 then
 end
 redis.call('ZADD', KEYS[1], ARGV[6], member)
 return {'won', ARGV[1], run, emptied}
-""".replace("GRACE", f"{GRACE:g}").replace("OUTLIVES", f"{_OUTLIVES:g}")
+""".replace("WAITED", f"{_WAITED:g}").replace("OUTLIVES", f"{_OUTLIVES:g}")
 )
 
 # A counter may be forgotten or evicted: it only makes challenges harder. Its window goes by the clock of the gates.

@@ -185,12 +185,19 @@ def test_a_visitor_over_the_cap_is_told_by_the_widget_and_sends_nothing(page: Pa
     assert site.received == []
 
 
-def test_the_external_bundle_works_under_a_policy_without_blobs_and_inline_code(
-    page: Page, open_site: OpenSite
+@pytest.mark.parametrize(
+    ("script", "policy"),
+    [
+        (NEWEST, "default-src 'self'; style-src 'self' 'unsafe-inline'; worker-src blob:"),
+        ("/3/with-workers.js", "default-src 'self'"),
+    ],
+)
+def test_the_content_security_policies_of_the_documentation_let_the_widget_work(
+    page: Page, open_site: OpenSite, script: str, policy: str
 ) -> None:
     site = open_site()
-    site.headers = {"Content-Security-Policy": "default-src 'self'; style-src 'self' 'unsafe-inline'"}
-    site.show(page, "/3/with-workers.js", challenge=HERE, auto="onload")
+    site.headers = {"Content-Security-Policy": policy}
+    site.show(page, script, challenge=HERE, auto="onload")
     solved(page)
     send(page)
     expect(page.get_by_role("heading")).to_have_text("verified")

@@ -320,6 +320,22 @@ def test_work_other_than_what_is_asked_for_is_refused_even_with_our_own_mac(weak
     assert engine().redeem(token, solutions, now=NOW, client=None) is Refusal.INVALID_TOKEN
 
 
+@pytest.mark.parametrize(
+    "weaker",
+    [
+        Work(format=2, puzzles=2, difficulty=1, squarings=49),
+        Work(format=2, puzzles=2, difficulty=1),
+        Work(format=2, puzzles=1, difficulty=1, squarings=50),
+        Work(format=1, puzzles=2, difficulty=1),
+    ],
+    ids=repr,
+)
+def test_no_part_of_format_2_can_be_less_than_is_asked_for(weaker: Work) -> None:
+    token = forge_challenge(work=weaker)
+    for solutions in ([0, 0], [{"nonce": 0}, {"nonce": 0}], [{"nonce": 0}, {"nonce": 0}, {"y": "1"}]):
+        assert engine(work=EXPLICIT).redeem(token, solutions, now=NOW, client=None) is Refusal.INVALID_TOKEN
+
+
 def test_a_challenge_of_more_work_than_is_asked_for_now_still_counts() -> None:
     """So that the settings can be lowered without losing the challenges that are out."""
     hard = engine(work=Work(puzzles=4, difficulty=2, salt_length=33))

@@ -29,7 +29,7 @@ def sqlite(request: pytest.FixtureRequest, **options: Any) -> Store:
 
 def redis(request: pytest.FixtureRequest) -> Store:
     server: RedisServer = request.getfixturevalue("redis_server")
-    server.say("FLUSHALL")
+    server.empty()
     return open_store(server.url)
 
 

@@ -27,6 +27,7 @@ from tests.stores.cut_connections import Cut, Relay, talker
 WON, LOST, STORE_DOWN = ClaimResult.WON, ClaimResult.LOST, ClaimResult.STORE_DOWN
 NOW = 1_800_000_000.0
 LIFE = 180.0
+AFTER = NOW + 4  # seconds: when a token was born that can't have been claimed before NOW
 PATIENCE = 0.3
 BOUND = 2 * PATIENCE + 1.0  # what a call may take, and what a busy machine adds
 SNAPSHOTS: Final = ("--save", "3600 1", "--appendonly", "no")
@@ -72,6 +73,11 @@ def nothing_kept(server: RedisServer) -> None:
     server.restart()
 
 
+def an_append_only_file(server: RedisServer) -> None:
+    """It may lack the last seconds, though here it does not."""
+    server.restart()
+
+
 def an_older_snapshot(server: RedisServer) -> None:
     """Of before the claims that are asked for again."""
     server.restart()
@@ -86,12 +92,12 @@ def claims_deleted(server: RedisServer) -> None:
         assert server.say("DEL", key) == 1
 
 
-@pytest.mark.parametrize("happen", [nothing_kept, an_older_snapshot, emptied, claims_deleted])
+@pytest.mark.parametrize("happen", [nothing_kept, an_append_only_file, an_older_snapshot, emptied, claims_deleted])
 def test_a_server_that_forgot_gives_no_spent_token_back_and_takes_fresh_ones_at_once(
     tmp_path: Path, opened: Opener, happen: Callable[[RedisServer], None]
 ) -> None:
     spent, unspent, fresh = keys(20), keys(20, seed=1), keys(20, seed=2)
-    options = SNAPSHOTS if happen is an_older_snapshot else ()
+    options = {an_older_snapshot: SNAPSHOTS, an_append_only_file: APPEND_ONLY}.get(happen, ())
     with RedisServer(tmp_path, *options) as server:
         stores = [opened(server.url), opened(server.url)]
         assert [store.claim(key, NOW + LIFE, NOW) for store, key in zip(stores, keys(2, seed=9), strict=True)] == [
@@ -105,9 +111,9 @@ def test_a_server_that_forgot_gives_no_spent_token_back_and_takes_fresh_ones_at_
         for store in reversed(stores):
             assert claims(store, spent) == {LOST}
             assert store.claimed(spent[0], NOW) is True
-            assert claims(store, unspent, born=NOW - 30) == {LOST}  # they can't be told apart
-        assert claims(stores[0], fresh, born=NOW + 11) == {WON}
-        assert claims(stores[1], fresh, born=NOW + 11) == {LOST}
+            assert claims(store, unspent, born=NOW - 5) == {LOST}  # they can't be told apart
+        assert claims(stores[0], fresh, born=AFTER) == {WON}
+        assert claims(stores[1], fresh, born=AFTER) == {LOST}
         assert claims(stores[1], unspent, NOW + 400) == {WON}
 
 
@@ -131,24 +137,15 @@ def test_a_process_that_knew_the_claims_tells_those_that_came_later(tmp_path: Pa
         assert claims(newcomer, keys(5)) == {LOST}
 
 
-def test_an_append_only_file_that_was_emptied_is_no_proof(tmp_path: Path, opened: Opener) -> None:
-    with RedisServer(tmp_path, *APPEND_ONLY) as server:
-        store = opened(server.url)
-        assert claims(store, keys(5)) == {WON}
-        server.say("FLUSHALL")
-        server.restart()
-        assert claims(store, keys(5)) == {LOST}
-
-
 def test_a_claim_with_the_clock_of_before_that_is_the_first_to_see_the_loss_spoils_nothing(
     tmp_path: Path, opened: Opener
 ) -> None:
     with RedisServer(tmp_path) as server:
         store = opened(server.url)
-        assert claims(store, keys(5), NOW + 5, born=NOW + 3) == {WON}
+        assert claims(store, keys(5), NOW + 2, born=NOW + 1) == {WON}
         server.restart()
         assert claims(store, keys(1, seed=1), NOW) == {LOST}  # it has waited for its turn
-        assert claims(store, keys(5), NOW + 6, born=NOW + 3) == {LOST}
+        assert claims(store, keys(5), NOW + 2, born=NOW + 1) == {LOST}
 
 
 def test_a_longer_claim_of_before_is_blind_for_longer(tmp_path: Path, opened: Opener) -> None:
@@ -158,18 +155,6 @@ def test_a_longer_claim_of_before_is_blind_for_longer(tmp_path: Path, opened: Op
         server.restart()
         assert [store.claim(keys(1)[0], now + 7200, now) for now in (NOW, NOW + 400, NOW + 7100)] == [LOST] * 3
         assert store.claim(keys(1)[0], NOW + 15000, NOW + 7300) is WON
-
-
-def test_an_append_only_file_brings_all_back_and_nobody_is_refused(tmp_path: Path, opened: Opener) -> None:
-    spent, unspent = keys(20), keys(20, seed=1)
-    with RedisServer(tmp_path, *APPEND_ONLY) as server:
-        store = opened(server.url)
-        signing_key = store.signing_key()
-        assert claims(store, spent) == {WON}
-        server.restart()
-        assert claims(store, spent) == {LOST}
-        assert claims(store, unspent) == {WON}
-        assert opened(server.url).signing_key() == signing_key
 
 
 def test_the_replica_that_takes_over_knows_the_claims(tmp_path: Path, opened: Opener) -> None:
@@ -185,7 +170,7 @@ def test_the_replica_that_takes_over_knows_the_claims(tmp_path: Path, opened: Op
             assert claims(store, keys(5, seed=1)) == {STORE_DOWN}  # a replica may not be written to
             replica.say("REPLICAOF", "NO", "ONE")
             assert claims(store, keys(20)) == {LOST}
-            assert claims(store, keys(20, seed=2), born=NOW + 11) == {WON}
+            assert claims(store, keys(20, seed=2), born=AFTER) == {WON}
 
 
 def test_the_signing_key_outlives_the_server_with_those_who_know_it(tmp_path: Path, opened: Opener) -> None:
@@ -218,7 +203,7 @@ def test_without_a_server_every_answer_is_an_outage_and_it_recovers_by_itself(tm
         assert takes_no_longer(lambda: store.claimed(keys(1)[0], NOW)) == StoreDown()
         server.start()
         assert claims(store, keys(3)) == {LOST}
-        assert claims(store, keys(3, seed=1)) == {WON}
+        assert claims(store, keys(3, seed=1), born=AFTER) == {WON}
 
 
 def test_a_server_that_hangs_holds_nobody_longer_than_the_bound(tmp_path: Path, opened: Opener) -> None:
@@ -311,7 +296,7 @@ def test_under_load_no_token_gets_in_twice_whatever_happens_to_the_server(
             ):
                 mark = len(known) + 100
                 happen()
-                passed += 20.0  # what is fresh after a loss of memory may come in
+                passed += 10.0  # what is fresh after a loss of memory may come in
                 if happen != server.hang:
                     until(lambda mark=mark: len(known) > mark)
                 else:
@@ -362,7 +347,7 @@ def test_a_server_that_is_loading_is_an_outage_until_it_is_done(tmp_path: Path, 
         server.restart(loads=False)
         assert takes_no_longer(lambda: claims(store, keys(1))) == {STORE_DOWN}
         until(lambda: claims(store, keys(1)) == {LOST})
-        assert claims(store, keys(3, seed=1), born=NOW + 11) == {WON}
+        assert claims(store, keys(3, seed=1), born=AFTER) == {WON}
 
 
 # The operator

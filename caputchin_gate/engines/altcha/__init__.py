@@ -12,7 +12,6 @@ has a key of its own, so that a challenge means nothing elsewhere.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from hashlib import sha256
 from typing import Any, Final, TypeAlias
 
 from caputchin_gate.difficulty import EASIEST, Curve, Hardening, Multipliers
@@ -75,8 +74,6 @@ class AltchaChallenges:
         self._algorithm = algorithm
         self._binding = binding
         self._floor = _work(EASIEST)
-        site = site_key.encode("utf-8", "surrogatepass")
-        self._claim_start = b"caputchin-gate altcha claim" + len(site).to_bytes(4) + site
         self._keys = tuple(site_keys(key, site_key) for key in signing_keys)
 
     def issue(
@@ -121,7 +118,10 @@ class AltchaChallenges:
             return _ELSEWHERE
         if not proof.is_solved():
             return _UNSOLVED
-        return Solved(self._claim_key(proof.identity), terms.expires_at + 2 * LEEWAY, terms.issued_at, self.site_key)
+        # The signature is a digest of the challenge under a key of this site and version alone, and has one spelling:
+        # whatever solves one challenge is one token.
+        claim_key = bytes.fromhex(proof.signature)[:_CLAIM_KEY_BYTES]
+        return Solved(claim_key, terms.expires_at + 2 * LEEWAY, terms.issued_at, self.site_key)
 
     def _signer(self, proof: _Proof) -> SiteKeys | None:
         for keys in self._keys:
@@ -133,10 +133,6 @@ class AltchaChallenges:
         """Whether a gate could have issued this: long lives and easy work are refused even with our signature."""
         lives = terms.expires_at - terms.issued_at
         return 0 < lives <= LONGEST_LIFETIME and terms.issued_at <= now + LEEWAY and terms.work >= self._floor
-
-    def _claim_key(self, identity: str) -> bytes:
-        """Of site and challenge, not of what else is in a payload: whatever solves one challenge is one token."""
-        return sha256(self._claim_start + identity.encode()).digest()[:_CLAIM_KEY_BYTES]
 
 
 def _proof_in(value: str) -> _Proof | None:

@@ -52,7 +52,7 @@ def salt_for(terms: Terms, nonce: str) -> str:
 
 
 def hashed(algorithm: str, salt: str, number: int) -> str:
-    return ALGORITHMS[algorithm](b"%s%d" % (salt.encode(), number)).hexdigest()
+    return ALGORITHMS[algorithm](f"{salt}{number}".encode()).hexdigest()
 
 
 class Proof(NamedTuple):
@@ -63,11 +63,6 @@ class Proof(NamedTuple):
     number: int
     salt: str
     signature: str
-
-    @property
-    def identity(self) -> str:
-        """Whatever else is said in a payload, with the same challenge it is the same token."""
-        return self.challenge
 
     def is_signed(self, keys: SiteKeys) -> bool:
         expected = keys.version1[self.algorithm].digest(self.challenge.encode())

@@ -149,11 +149,6 @@ class Proof(NamedTuple):
     counter: int
     derived_key: str
 
-    @property
-    def identity(self) -> str:
-        """Whatever else is said in a payload, with the same nonce it is the same token."""
-        return str(self.parameters["nonce"])
-
     def is_signed(self, keys: SiteKeys) -> bool:
         try:
             expected = signature(keys, self.parameters)
