@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from caputchin_gate.client_address import TrustedProxies
 from caputchin_gate.clock import Clock
-from caputchin_gate.config import Configuration, InProcessProvider
+from caputchin_gate.config import Configuration
 from caputchin_gate.endpoints import Endpoints, Site
 from caputchin_gate.engines import Engine, purpose_key
 from caputchin_gate.engines.altcha import AltchaChallenges
@@ -21,6 +21,7 @@ from caputchin_gate.engines.cap import CapChallenges
 from caputchin_gate.engines.native import NativeChallenges
 from caputchin_gate.engines.rsw import TimeLock
 from caputchin_gate.policy import OwnPath, Terms
+from caputchin_gate.provider_tables import InProcessProvider
 from caputchin_gate.providers import Upstream
 from caputchin_gate.routes import RouteTable, Rule
 from caputchin_gate.secret import Secret

@@ -12,7 +12,7 @@ from caputchin_gate import config
 from caputchin_gate.assembly import own_endpoints, route_table, verifiers_of, warnings_of
 from caputchin_gate.client_address import TrustedProxies, looks_proxied
 from caputchin_gate.clock import Clock
-from caputchin_gate.config import Configuration, InProcessProvider, Route
+from caputchin_gate.config import Configuration, Route
 from caputchin_gate.decision_log import log_decision, logger, place_of
 from caputchin_gate.drivers import World, ano_body, arun, no_body, run
 from caputchin_gate.effects import BodyEnd, LastPiece
@@ -21,6 +21,7 @@ from caputchin_gate.http_client import HttpClient
 from caputchin_gate.kept_body import Budget
 from caputchin_gate.messages import RequestHead
 from caputchin_gate.policy import Ruling, Settings, handle, opens_websocket, rule_on
+from caputchin_gate.provider_tables import InProcessProvider
 from caputchin_gate.providers import Upstream
 from caputchin_gate.secret import Secret
 from caputchin_gate.settings import TOP

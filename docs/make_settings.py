@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from caputchin_gate import providers
-from caputchin_gate.config import IN_PROCESS_KINDS
 from caputchin_gate.policy import Terms
+from caputchin_gate.provider_tables import IN_PROCESS_KINDS
 from caputchin_gate.providers import Upstream
 from caputchin_gate.settings import ALTCHA, CAP, IN_PROCESS, LIMITS, ROUTE, SITE, TOP, Setting
 from caputchin_gate.tokens import Places

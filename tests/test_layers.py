@@ -29,7 +29,7 @@ LEVELS = (
     ),
     ("verification", "endpoints", "policy", "decision_log"),
     ("http_client", "kept_body", "stores", "drivers"),
-    ("settings", "config", "assembly", "gate"),
+    ("settings", "tables", "provider_tables", "config", "assembly", "gate"),
     ("asgi", "wsgi", "starlette", "fastapi", "flask", "django", "testing"),
     ("sidecar", "demo", "cli", "__main__"),
 )

@@ -1,0 +1,163 @@
+"""Reads the tables of providers: [provider], [providers.NAME], or keyword arguments. Their keys are the fields of the
+provider's class, so a new kind is described in its own file alone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+from caputchin_gate import providers
+from caputchin_gate.errors import ConfigurationError, Problem, nearest
+from caputchin_gate.providers import Upstream
+from caputchin_gate.secret import Secret
+from caputchin_gate.settings import TOP, Wrong, choice, duration, flag, secret, text
+from caputchin_gate.tables import Table, read_value, table_of
+from caputchin_gate.tokens import Places
+
+# The kinds whose tokens the gate can issue and check itself, and what a route may demand of them.
+IN_PROCESS_KINDS: Final[Mapping[str, frozenset[str]]] = {
+    "caputchin": frozenset({"action", "max_age"}),
+    "captchaapi": frozenset({"action", "max_age"}),
+    "cap": frozenset({"max_age"}),
+    "altcha": frozenset({"action", "max_age"}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class InProcessProvider:
+    """A provider table with verification = "in-process"."""
+
+    kind: str
+    token_field: str
+
+
+Provider: TypeAlias = Upstream | InProcessProvider
+
+
+def read_providers(top: Table, problems: list[Problem]) -> tuple[dict[str, Provider], str]:
+    """All providers by name; the default one goes by its kind."""
+    if top["provider"] is None:
+        problems.append(
+            Problem("provider", "is missing", f'name one, for example "caputchin"; {nearest("", providers.kinds())}')
+        )
+        return {}, ""
+    named: dict[str, Provider] = {}
+    default = ""
+    for name, typed in ((None, top["provider"]), *table_of(top["providers"], "providers", problems).items()):
+        where = "provider" if name is None else f"providers.{name}"
+        provider = typed if isinstance(typed, Upstream) else _read_provider(typed, where, top, problems)
+        if provider is None:
+            continue
+        if isinstance(provider, Upstream):
+            problems += (Problem(f"{where}.{found.setting}", found.what, found.fix) for found in provider.problems())
+        if name is None:
+            default = provider.kind
+        if name is not None and name in named:
+            problems.append(Problem(where, "has the name of the default provider", "give it another name"))
+        problems += _token_field_problems(provider, where)
+        named[name if name is not None else provider.kind] = provider
+    return named, default
+
+
+def _token_field_problems(provider: Provider, where: str) -> Iterable[Problem]:
+    try:
+        Places((provider.token_field,))
+    except ConfigurationError as failure:
+        return (Problem(f"{where}.{found.setting}", found.what, found.fix) for found in failure.problems)
+    return ()
+
+
+def _read_provider(typed: object, where: str, top: Table, problems: list[Problem]) -> Provider | None:
+    table = dict(table_of(typed, where, problems))
+    before = len(problems)
+    kind = read_value(text, table.pop("kind", None), f"{where}.kind", None, problems)
+    verification = table.pop("verification", "upstream")
+    if verification not in ("upstream", "in-process"):
+        problems.append(Problem(f"{where}.verification", 'is neither "upstream" nor "in-process"'))
+    if len(problems) > before:
+        return None
+    try:
+        upstream = providers.load(kind)
+    except ConfigurationError as failure:
+        problems += (Problem(f"{where}.kind", found.what, found.fix) for found in failure.problems)
+        return None
+    if verification == "in-process":
+        return _read_in_process(kind, upstream, table, where, problems)
+    if top["allow_test_keys"]:
+        table.setdefault("allow_test_keys", True)
+    return _read_upstream(upstream, table, where, problems)
+
+
+def _read_in_process(
+    kind: str, upstream: type[Upstream], table: dict[str, Any], where: str, problems: list[Problem]
+) -> InProcessProvider | None:
+    if kind not in IN_PROCESS_KINDS:
+        problems.append(
+            Problem(
+                f"{where}.verification",
+                f"{kind} can't be verified in process",
+                f"the kinds that can: {', '.join(IN_PROCESS_KINDS)}",
+            )
+        )
+        return None
+    token_field = read_value(
+        text, table.pop("token_field", _default_field(upstream)), f"{where}.token_field", "", problems
+    )
+    for key in table:
+        problems.append(Problem(f"{where}.{key}", "has no meaning with in-process verification", "remove it"))
+    return InProcessProvider(kind, token_field)
+
+
+def _default_field(upstream: type[Upstream]) -> str:
+    (default,) = (field.default for field in dataclasses.fields(upstream) if field.name == "token_field")
+    return str(default)
+
+
+def _read_upstream(upstream: type[Upstream], table: dict[str, Any], where: str, problems: list[Problem]) -> Upstream:
+    """Construct a provider from its table; its fields are the keys. Its own problems are asked for afterwards."""
+    types = typing.get_type_hints(upstream)
+    known = {field.name: types[field.name] for field in dataclasses.fields(upstream)}
+    values: dict[str, Any] = {}
+    for key, value in table.items():
+        if key not in known:
+            problems.append(Problem(f"{where}.{key}", "unknown key", nearest(str(key), (*known, *TOP))))
+            continue
+        before = len(problems)
+        understood = read_value(_reader_for(key, known[key]), value, f"{where}.{key}", None, problems)
+        if len(problems) == before:
+            values[key] = understood
+    if "secret" in table and "secret" not in values:
+        values["secret"] = Secret("unreadable-and-already-reported")
+    return upstream(**values)
+
+
+def _reader_for(key: str, kind_of_value: object) -> Any:
+    """How a provider's own field is read: its type tells."""
+    if key == "timeout":
+        return duration(0.001, 60)
+    if kind_of_value is bool:
+        return flag
+    if kind_of_value in (Secret, Secret | str, str | Secret):
+        return secret
+    if kind_of_value is str:
+        return text
+    return _plain(kind_of_value)
+
+
+def _plain(kind_of_value: object) -> Any:
+    allowed = typing.get_args(kind_of_value) or (kind_of_value,)
+    if all(isinstance(option, str) for option in allowed):  # a Literal
+        return choice(*allowed)
+
+    def read_plain(value: object) -> object:
+        numeric = tuple({float: (int, float), int: (int,)}.get(kind, (kind,)) for kind in allowed)
+        flat = tuple(kind for group in numeric for kind in group if isinstance(kind, type))
+        if isinstance(value, bool) or not isinstance(value, flat):
+            raise Wrong(f"is not of the type {' or '.join(kind.__name__ for kind in flat)}")
+        return value
+
+    return read_plain
