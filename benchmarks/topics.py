@@ -21,6 +21,7 @@ TOPICS = (
     "altcha",
     "memory_store",
     "sqlite_store",
+    "redis_store",
     "token_search",
     "upload",
     "upstream",

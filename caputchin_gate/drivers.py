@@ -6,6 +6,7 @@ asyncio is imported where it is needed: a WSGI application does not pay for it.
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Awaitable, Callable, Coroutine
@@ -34,7 +35,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 THREADS: Final = 16
-MOST_ASKING: Final = 32
+MOST_ASKING: Final = 256
+DOWN_FOR: Final = 1.0  # seconds in which a store that did not answer is not waited for again
 
 
 def no_body(max_memory: int) -> BodyEnd:
@@ -46,6 +48,10 @@ async def ano_body(max_memory: int) -> BodyEnd:
     return BodyEnd.COMPLETE
 
 
+def _no_answer(effect: AnyEffect) -> ClaimResult | StoreDown:
+    return ClaimResult.STORE_DOWN if isinstance(effect, Claim) else StoreDown()
+
+
 class World:
     """What the effects of one gate act upon."""
 
@@ -54,6 +60,7 @@ class World:
         self.store = store
         self._awaited = store if isinstance(store, AwaitedStore) else None  # the same, where event loops can await it
         self._asking = 0
+        self._down_until = -math.inf
         self._threads: tuple[int, ThreadPoolExecutor] | None = None
 
     def perform(self, effect: AnyEffect, read: Callable[[int], bytes | LastPiece | BodyEnd]) -> Any:
@@ -105,17 +112,25 @@ class World:
 
     async def _from_a_thread(self, effect: AnyEffect) -> Any:
         """Ask a store that has to wait. The threads are our own, so that the application's are free; who finds too
-        many waiting already is told at once that the store does not answer (threats.md R30).
+        many waiting already, or a store that just failed, is told at once that it does not answer (threats.md R30).
         """
         import asyncio
 
         if self._asking >= MOST_ASKING:
-            return ClaimResult.STORE_DOWN if isinstance(effect, Claim) else StoreDown()
+            return _no_answer(effect)
         self._asking += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._executor(), self.perform, effect, no_body)
+            return await asyncio.get_running_loop().run_in_executor(self._executor(), self._ask, effect)
         finally:
             self._asking -= 1
+
+    def _ask(self, effect: AnyEffect) -> Any:
+        if time.monotonic() < self._down_until:
+            return _no_answer(effect)
+        answer = self.perform(effect, no_body)
+        if answer is ClaimResult.STORE_DOWN or isinstance(answer, StoreDown):
+            self._down_until = time.monotonic() + DOWN_FOR
+        return answer
 
     def _executor(self) -> ThreadPoolExecutor:
         if self._threads is None or self._threads[0] != os.getpid():  # threads do not survive a fork

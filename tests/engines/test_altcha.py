@@ -156,6 +156,16 @@ def test_nothing_is_issued_off_the_curve_or_with_little_randomness(step: int, ra
         issued(engine(), step=step, random=random)
 
 
+@pytest.mark.parametrize("algorithm", ["v1/SHA-256", "SHA-256"])
+def test_a_challenge_that_is_bound_to_nobody_says_nothing_of_its_client(algorithm: str) -> None:
+    unbound = engine(algorithm=algorithm, binding="off")
+    assert issued(unbound, client=HOME) == issued(unbound, client=None)
+
+
+def test_no_challenge_lives_longer_than_five_minutes() -> None:
+    assert issued(engine(lifetime=1000, algorithm="SHA-256"))["parameters"]["expiresAt"] == NOW + 300
+
+
 def test_mistakes_of_the_configuration() -> None:
     for keys in ((), (b"k" * 31,), (KEY, b"")):
         with pytest.raises(ConfigurationError, match="signing_key"):

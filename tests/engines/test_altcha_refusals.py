@@ -16,6 +16,7 @@ from altcha_payloads import (
     NO_PAYLOAD,
     NOT_OURS,
     NOW,
+    PAGE_KEYS,
     PARAMETERS,
     UNSOLVED,
     check,
@@ -256,6 +257,13 @@ def test_a_wrong_solution_of_version_2_is_refused(changes: dict[str, Any], expec
     assert isinstance(judged, Solved) if expected is Solved else judged == expected
 
 
+@pytest.mark.parametrize(
+    ("signature", "expected"), [("", NOT_OURS), ("0" * 64, NOT_OURS), ("\u00e9", NO_PAYLOAD), (None, NO_PAYLOAD)]
+)
+def test_a_wrong_signature_of_version_2_is_refused(signature: object, expected: object) -> None:
+    assert check(encoded({**made2(), "challenge": {"parameters": PARAMETERS, "signature": signature}})) == expected
+
+
 def test_a_key_that_was_derived_but_begins_wrongly_is_no_solution() -> None:
     wrong = next(n for n in count() if not version2.derived_key(PARAMETERS, n).startswith("000"))
     solution = {"counter": wrong, "derivedKey": version2.derived_key(PARAMETERS, wrong)}
@@ -323,3 +331,10 @@ def test_parameters_nested_as_deep_as_json_may_be_are_refused_and_break_nothing(
         deep = '{"a":' * depth + "1" + "}" * depth
         text = f'{{"challenge":{{"parameters":{deep},"signature":"x"}},"solution":{{"counter":1,"derivedKey":"x"}}}}'
         assert check(base64.b64encode(text.encode()).decode()) in (NO_PAYLOAD, NOT_OURS)
+
+
+def test_parameters_too_deep_to_be_written_again_are_not_signed() -> None:
+    deep: dict[str, Any] = {}
+    for _ in range(100_000):
+        deep = {"a": deep}
+    assert not version2.Proof(deep, "x", 0, "x").is_signed(PAGE_KEYS)

@@ -15,9 +15,10 @@ from caputchin_gate.effects import ClaimResult
 from caputchin_gate.engines import Solved
 from caputchin_gate.engines.native import NativeChallenges
 from caputchin_gate.engines.solver import solve
-from caputchin_gate.stores import Store
+from caputchin_gate.stores import Store, open_store
 from caputchin_gate.stores.memory import MemoryStore
 from caputchin_gate.stores.sqlite import SqliteStore
+from tests.redis_servers import RedisServer
 
 NOW = 1_800_000_000.0
 TOKENS = 2
@@ -38,7 +39,26 @@ def two_on_one_file() -> Iterator[list[Store]]:
             store.close()
 
 
-STORES = pytest.mark.parametrize("stores", [one_memory, two_on_one_file])
+servers: list[RedisServer] = []
+
+
+@pytest.fixture(scope="module", autouse=True)
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
+        servers.append(server)
+        yield
+
+
+@contextmanager
+def two_on_one_redis() -> Iterator[list[Store]]:
+    servers[-1].empty()
+    stores = [open_store(servers[-1].url) for _ in range(2)]
+    yield stores
+    for store in stores:
+        store.close()
+
+
+STORES = pytest.mark.parametrize("stores", [one_memory, two_on_one_file, two_on_one_redis])
 StoresMaker = Callable[[], "contextmanager[list[Store]]"]
 
 # Which token is claimed at which store, whether enough others came before to clean up, and how the clock moved.
