@@ -17,8 +17,10 @@ from benchmarks.requests import PEER
 from caputchin_gate.client_address import network_of
 from caputchin_gate.effects import Counted
 from caputchin_gate.engines import Solved, purpose_key
-from caputchin_gate.engines.altcha import ALGORITHMS, RANDOM_BYTES, AltchaChallenges, version2
+from caputchin_gate.engines.altcha import ALGORITHMS, version2
+from caputchin_gate.engines.altcha.challenges import AltchaChallenges
 from caputchin_gate.engines.altcha.solver import solve
+from caputchin_gate.engines.altcha.terms import RANDOM_BYTES
 from caputchin_gate.stores import open_store
 
 KEY: Final = b"k" * 32

@@ -8,15 +8,13 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from caputchin_gate.client_address import TrustedProxies
 from caputchin_gate.clock import Clock
 from caputchin_gate.config import Configuration
 from caputchin_gate.endpoints import Endpoints, Site
 from caputchin_gate.engines import Engine, purpose_key
-from caputchin_gate.engines.altcha import AltchaChallenges
-from caputchin_gate.engines.altcha.server_signature import ServerSignatures
 from caputchin_gate.engines.cap import CapChallenges
 from caputchin_gate.engines.native import NativeChallenges
 from caputchin_gate.engines.rsw import TimeLock
@@ -28,6 +26,9 @@ from caputchin_gate.secret import Secret
 from caputchin_gate.stores import Store
 from caputchin_gate.tokens import Places
 from caputchin_gate.verification import Demands, InProcess, Verifier
+
+if TYPE_CHECKING:
+    from caputchin_gate.engines.altcha.challenges import AltchaChallenges
 
 _DEFAULT_SITE: Final[Mapping[str, Any]] = {"site_key": "default", "secret": (), "domains": ()}
 
@@ -84,6 +85,8 @@ def _cap_challenges(configuration: Configuration, keys: Sequence[bytes]) -> dict
 
 
 def _altcha_challenges(configuration: Configuration, keys: Sequence[bytes]) -> dict[str, AltchaChallenges]:
+    from caputchin_gate.engines.altcha.challenges import AltchaChallenges  # only who has this kind pays for it
+
     own = configuration.in_process
     return {
         site["site_key"]: AltchaChallenges(
@@ -130,7 +133,11 @@ def _engine(kind: str, site: Site) -> Engine:
 def _foreign_engines(kind: str, configuration: Configuration) -> tuple[Engine, ...]:
     """What judges tokens of a kind that others have signed with a secret of ours."""
     secret = configuration.in_process["altcha"]["sentinel_secret"] if kind == "altcha" else None
-    return (ServerSignatures(secret),) if secret is not None else ()
+    if secret is None:
+        return ()
+    from caputchin_gate.engines.altcha.server_signature import ServerSignatures
+
+    return (ServerSignatures(secret),)
 
 
 def route_table(

@@ -19,7 +19,8 @@ from caputchin_gate.clock import Clock
 from caputchin_gate.effects import BodyEnd, Count, Counted, ReadBody, StoreDown
 from caputchin_gate.endpoints import Endpoints, Site, respond
 from caputchin_gate.engines import Solved
-from caputchin_gate.engines.altcha import ALGORITHMS, AltchaChallenges
+from caputchin_gate.engines.altcha import ALGORITHMS
+from caputchin_gate.engines.altcha.challenges import AltchaChallenges
 from caputchin_gate.engines.altcha.solver import solve
 from caputchin_gate.engines.native import NativeChallenges
 from caputchin_gate.messages import RequestHead, Response

@@ -11,7 +11,7 @@ these paths (threats.md R41).
 
 from __future__ import annotations
 
-from caputchin_gate.endpoints import altcha, cap, native, widget
+from caputchin_gate.endpoints import cap, native, widget
 from caputchin_gate.endpoints.answers import not_found
 from caputchin_gate.endpoints.sites import Endpoints, Site
 from caputchin_gate.endpoints.widget import widget_script
@@ -34,9 +34,9 @@ async def respond(head: RequestHead, own: Endpoints) -> Response:
             return await cap.respond(head, site_key, act, own)
         case ["cap", "siteverify"]:
             return await cap.respond(head, None, "siteverify", own)
-        case ["altcha", site_key, "challenge"]:
-            return await altcha.respond(head, site_key, own)
-        case ["altcha", "challenge"]:
-            return await altcha.respond(head, None, own)
+        case ["altcha", *site_key, "challenge"] if len(site_key) <= 1:
+            from caputchin_gate.endpoints import altcha  # only who has this kind pays for it
+
+            return await altcha.respond(head, site_key[0] if site_key else None, own)
         case _:
             return not_found()

@@ -16,7 +16,8 @@ from caputchin_gate.client_address import client_of, network_of
 from caputchin_gate.effects import Count, Counted, StoreDown
 from caputchin_gate.endpoints.answers import answer, method_not_allowed, not_found, preflight, refused
 from caputchin_gate.endpoints.sites import COUNT_WINDOW, Endpoints, Site, cors, count_key
-from caputchin_gate.engines.altcha import RANDOM_BYTES, AltchaChallenges
+from caputchin_gate.engines.altcha.challenges import AltchaChallenges
+from caputchin_gate.engines.altcha.terms import RANDOM_BYTES
 from caputchin_gate.messages import RequestHead, Response
 
 LONGEST_ACTION: Final = 256

@@ -6,16 +6,18 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from caputchin_gate.client_address import TrustedProxies
 from caputchin_gate.clock import Clock
-from caputchin_gate.engines.altcha import AltchaChallenges
 from caputchin_gate.engines.cap import CapChallenges
 from caputchin_gate.engines.native import NativeChallenges
 from caputchin_gate.messages import RequestHead
 from caputchin_gate.secret import Secret
+
+if TYPE_CHECKING:
+    from caputchin_gate.engines.altcha.challenges import AltchaChallenges
 
 COUNT_WINDOW: Final = 60.0
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ from redis.exceptions import (
     NoScriptError,
     OutOfMemoryError,
     RedisError,
+    ResponseError,
 )
 from redis.retry import Retry
 
@@ -52,6 +54,7 @@ T = TypeVar("T")
 # The client raises more than its own exceptions: RuntimeError where uvloop's transport is closed, ValueError where
 # something else than Redis answers.
 _TROUBLE: Final = (RedisError, OutOfStep, Unfit, Lost, OSError, EOFError, RuntimeError, ValueError)
+_DIRECTION: Final = re.compile(r"(?P<word>MOVED|ASK) \d+ (?P<host>.*):(?P<port>\d+)")
 _DOWN: Final = StoreDown()
 _TOLD_EVERY: Final = 60.0  # seconds between two events of one trouble in the log
 _CONNECTIONS: Final = 32  # of one event loop; threads have one each
@@ -206,6 +209,8 @@ class RedisStore:
                 return NO_SCRIPT
             case AskError(host=host, port=port):
                 return Elsewhere((host or sending.node[0], port), once=not isinstance(trouble, MovedError))
+            case ResponseError() if match := _DIRECTION.fullmatch(str(trouble)):  # the same in version 5
+                return Elsewhere((match["host"] or sending.node[0], int(match["port"])), once=match["word"] == "ASK")
             case _:
                 self._nodes.doubt(sending.node)
                 raise trouble

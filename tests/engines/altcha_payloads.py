@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from caputchin_gate.engines import FORGED, Solved
-from caputchin_gate.engines.altcha import RANDOM_BYTES, AltchaChallenges
+from caputchin_gate.engines.altcha.challenges import AltchaChallenges
 from caputchin_gate.engines.altcha.keys import SiteKeys
 from caputchin_gate.engines.altcha.solver import solve
+from caputchin_gate.engines.altcha.terms import RANDOM_BYTES
 from caputchin_gate.verdict import Reason
 
 KEY, OTHER_KEY, NEW_KEY = b"k" * 32, b"o" * 32, b"n" * 32

@@ -41,8 +41,10 @@ from altcha_payloads import (
 
 from caputchin_gate.difficulty import Hardening
 from caputchin_gate.engines import FORGED, Binding, Solved
-from caputchin_gate.engines.altcha import ALGORITHMS, RANDOM_BYTES, AltchaChallenges, version1, version2
+from caputchin_gate.engines.altcha import ALGORITHMS, version1, version2
+from caputchin_gate.engines.altcha.challenges import AltchaChallenges
 from caputchin_gate.engines.altcha.solver import solve
+from caputchin_gate.engines.altcha.terms import RANDOM_BYTES
 from caputchin_gate.errors import ConfigurationError
 
 # The vectors of the page
@@ -164,6 +166,10 @@ def test_a_challenge_that_is_bound_to_nobody_says_nothing_of_its_client(algorith
 
 def test_no_challenge_lives_longer_than_five_minutes() -> None:
     assert issued(engine(lifetime=1000, algorithm="SHA-256"))["parameters"]["expiresAt"] == NOW + 300
+
+
+def test_the_names_of_the_settings_are_those_of_the_two_versions() -> None:
+    assert (*(f"v1/{name}" for name in version1.ALGORITHMS), *version2.ALGORITHMS) == ALGORITHMS
 
 
 def test_mistakes_of_the_configuration() -> None:
