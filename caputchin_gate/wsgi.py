@@ -122,7 +122,7 @@ class IncomingBody:
         """An input stream of what was read and what is still to come; None when nothing was read."""
         if self._stream is None:
             return None
-        if self._missing == 0 and not self._kept.spilled:  # most forms
+        if self._missing == 0 and not self._unkept and not self._kept.spilled:  # most forms
             return io.BytesIO(b"".join(self._kept.pieces()))
         pieces = chain(self._kept.pieces(), (self._unkept,) if self._unkept else ())
         return io.BufferedReader(_Replay(pieces, self._environ["wsgi.input"], self._missing), PIECE)

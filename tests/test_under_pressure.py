@@ -122,7 +122,8 @@ def test_in_report_mode_an_asgi_application_gets_every_byte_even_without_room_to
     assert bytes(seen) == BODY
 
 
-def test_in_report_mode_a_wsgi_application_gets_every_byte_even_without_room_to_keep_it() -> None:
+@pytest.mark.parametrize("content", [BODY, BODY[:100_000]], ids=["no room for a middle piece", "none for the last"])
+def test_in_report_mode_a_wsgi_application_gets_every_byte_even_without_room_to_keep_it(content: bytes) -> None:
     seen = []
 
     def application(environ: Any, start_response: Any) -> list[bytes]:
@@ -133,11 +134,11 @@ def test_in_report_mode_a_wsgi_application_gets_every_byte_even_without_room_to_
         "REQUEST_METHOD": "POST",
         "PATH_INFO": "/contact",
         "CONTENT_TYPE": "application/x-www-form-urlencoded",
-        "CONTENT_LENGTH": str(len(BODY)),
-        "wsgi.input": io.BytesIO(BODY),
+        "CONTENT_LENGTH": str(len(content)),
+        "wsgi.input": io.BytesIO(content),
     }
     WsgiGate(application, gate=reporting(**SMALL))(environ, lambda *_: None)
-    assert seen == [BODY]
+    assert seen == [content]
 
 
 def test_bytes_sent_fast_buy_no_time_to_stall() -> None:
