@@ -25,6 +25,7 @@ from caputchin_gate.effects import (
     ReadBody,
     Sleep,
     StoreDown,
+    Swap,
 )
 from caputchin_gate.http_client import HttpClient
 from caputchin_gate.stores import AwaitedStore, Store
@@ -69,8 +70,10 @@ class World:
                 return read(max_memory)
             case Claim(key=key, until=until, now=now, born=born):
                 return self.store.claim(key, until, now, born)
-            case Count(key=key, window=window, now=now):
-                return self.store.count(key, window, now)
+            case Count(key=key, window=window, now=now, times=times):
+                return self.store.count(key, window, now, times)
+            case Swap(key=key, old=old, new=new, until=until, now=now):
+                return self.store.swap(key, old, new, until, now)
             case Claimed(key=key, now=now):
                 return self.store.claimed(key, now)
             case Call():
@@ -85,8 +88,10 @@ class World:
                 return None
             case Claim(key=key, until=until, now=now):
                 return self.store.claim_now(key, until, now)
-            case Count(key=key, window=window, now=now):
-                return self.store.count_now(key, window, now)
+            case Count(key=key, window=window, now=now, times=times):
+                return self.store.count_now(key, window, now, times)
+            case Swap(key=key, old=old, new=new, until=until, now=now):
+                return self.store.swap_now(key, old, new, until, now)
             case _:
                 return None
 
@@ -103,8 +108,10 @@ class World:
                 return await self._from_a_thread(effect)
             case Claim(key=key, until=until, now=now, born=born):
                 return await self._awaited.aclaim(key, until, now, born)
-            case Count(key=key, window=window, now=now):
-                return await self._awaited.acount(key, window, now)
+            case Count(key=key, window=window, now=now, times=times):
+                return await self._awaited.acount(key, window, now, times)
+            case Swap(key=key, old=old, new=new, until=until, now=now):
+                return await self._awaited.aswap(key, old, new, until, now)
             case Claimed(key=key, now=now):
                 return await self._awaited.aclaimed(key, now)
             case ReadBody():

@@ -124,10 +124,39 @@ class Counted:
 
 @dataclass(frozen=True, slots=True)
 class Count(Effect[Counted | StoreDown]):
-    """Count one more event of `key`; its window begins with its first event and lasts `window` seconds."""
+    """Count `times` more events of `key`, or only look with 0.
+
+    A window begins with its first event and lasts `window` seconds.
+    """
 
     key: bytes
     window: float
+    now: float
+    times: int = 1
+
+
+# Small records that processes agree on
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a record holds after a swap, None for no record, and whether this swap has put it there."""
+
+    value: bytes | None
+    swapped: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Swap(Effect[Held | StoreDown]):
+    """Put `new` where `old` stands (None: no record), atomically; else nothing changes. Kept until `until`.
+
+    A record is a few KiB at most and never empty. It may be forgotten early, and then nobody is let in by it.
+    """
+
+    key: bytes
+    old: bytes | None
+    new: bytes
+    until: float
     now: float
 
 
@@ -141,4 +170,4 @@ class Sleep(Effect[None]):
     seconds: float
 
 
-AnyEffect: TypeAlias = ReadBody | Call | Claim | Claimed | Count | Sleep
+AnyEffect: TypeAlias = ReadBody | Call | Claim | Claimed | Count | Swap | Sleep

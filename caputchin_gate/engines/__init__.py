@@ -23,12 +23,16 @@ Binding: TypeAlias = Literal["off", "if-known", "require"]
 
 @dataclass(frozen=True, slots=True)
 class Solved:
-    """The solution is right. It admits nothing yet: `claim_key` has to be won first, and is kept until `until`."""
+    """The solution is right. It admits nothing yet: `claim_key` has to be won first, and is kept until `until`.
+
+    hostname: of the page that it was solved on, as its browser said; None where that is not known
+    """
 
     claim_key: bytes
     until: float
     issued_at: float
     site_key: str
+    hostname: str | None = None
 
     @property
     def born(self) -> float:

@@ -15,7 +15,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 from typing import Final, Protocol, runtime_checkable
 
-from caputchin_gate.effects import ClaimResult, Counted, StoreDown
+from caputchin_gate.effects import ClaimResult, Counted, Held, StoreDown
 from caputchin_gate.errors import ConfigurationError, Problem, nearest
 from caputchin_gate.secret import Secret
 
@@ -38,11 +38,22 @@ class Store(Protocol):
         """Whether a claim of `key` would be lost by now."""
         ...
 
-    def count(self, key: bytes, window: float, now: float) -> Counted | StoreDown:
-        """Count one more event of `key`. Its window begins with its first event and lasts `window` seconds."""
+    def count(self, key: bytes, window: float, now: float, times: int = 1) -> Counted | StoreDown:
+        """Count more events of `key`; none with 0 `times`, which only looks and keeps nothing.
+
+        A window begins with its first event and lasts `window` seconds.
+        """
         ...
 
-    def count_now(self, key: bytes, window: float, now: float) -> Counted | StoreDown | None: ...
+    def count_now(self, key: bytes, window: float, now: float, times: int = 1) -> Counted | StoreDown | None: ...
+
+    def swap(self, key: bytes, old: bytes | None, new: bytes, until: float, now: float) -> Held | StoreDown:
+        """Put `new` where `old` stands (None: no record), atomically; else change nothing. Kept until `until`."""
+        ...
+
+    def swap_now(
+        self, key: bytes, old: bytes | None, new: bytes, until: float, now: float
+    ) -> Held | StoreDown | None: ...
 
     def signing_key(self) -> bytes:
         """32 random bytes, the same for all who share the store. Raises ConfigurationError for an unusable store."""
@@ -59,7 +70,9 @@ class AwaitedStore(Store, Protocol):
 
     async def aclaimed(self, key: bytes, now: float) -> bool | StoreDown: ...
 
-    async def acount(self, key: bytes, window: float, now: float) -> Counted | StoreDown: ...
+    async def acount(self, key: bytes, window: float, now: float, times: int = 1) -> Counted | StoreDown: ...
+
+    async def aswap(self, key: bytes, old: bytes | None, new: bytes, until: float, now: float) -> Held | StoreDown: ...
 
     async def aclose(self) -> None: ...
 

@@ -14,7 +14,7 @@ from weakref import WeakSet
 
 from cachetools import LRUCache
 
-from caputchin_gate.effects import ClaimResult, Counted, StoreDown
+from caputchin_gate.effects import ClaimResult, Counted, Held, StoreDown
 from caputchin_gate.stores import GRACE
 
 _PARTS: Final = 256  # a power of two
@@ -29,11 +29,15 @@ _SLOT: Final = 30.0  # records are forgotten in slots of so many seconds
 class MemoryStore:
     """most_claims: live claims at once, about 110 bytes each; more are refused.
     most_counters: about how many clients are counted at once; the one that was counted longest ago makes room.
+    most_records: live records at once; more are refused.
     """
 
-    def __init__(self, *, most_claims: int = 2_000_000, most_counters: int = 100_000) -> None:
+    def __init__(
+        self, *, most_claims: int = 2_000_000, most_counters: int = 100_000, most_records: int = 10_000
+    ) -> None:
         self._claims = _Claims(most_claims)
         self._counters = _Counters(most_counters)
+        self._records = _Records(most_records)
         self._signing_key = os.urandom(32)
         self._lock = threading.Lock()
         _STORES.add(self)
@@ -46,13 +50,18 @@ class MemoryStore:
         with self._lock:
             return self._claims.lost(key, now)
 
-    def count(self, key: bytes, window: float, now: float) -> Counted | StoreDown:
+    def count(self, key: bytes, window: float, now: float, times: int = 1) -> Counted | StoreDown:
         with self._lock:
-            return self._counters.count(key, window, now)
+            return self._counters.count(key, window, now, times)
+
+    def swap(self, key: bytes, old: bytes | None, new: bytes, until: float, now: float) -> Held | StoreDown:
+        with self._lock:
+            return self._records.swap(key, old, new, until, now)
 
     # Nothing here waits for anything but another thread's microsecond.
     claim_now = claim
     count_now = count
+    swap_now = swap
 
     def signing_key(self) -> bytes:
         return self._signing_key
@@ -156,11 +165,34 @@ class _Counters:
             LRUCache(max(1, most // _PARTS)) for _ in range(_PARTS)
         ]
 
-    def count(self, key: bytes, window: float, now: float) -> Counted:
+    def count(self, key: bytes, window: float, now: float, times: int) -> Counted:
         part = self._parts[hash(key) % _PARTS]
         count, ends_at = part.get(key, (0, now))
         if ends_at <= now:
             count, ends_at = 0, now + window
         # A clock that was set back shortens the wait, and keeps the count.
-        part[key] = counted = (count + 1, min(ends_at, now + window))
+        counted = (count + times, min(ends_at, now + window))
+        if times:
+            part[key] = counted
         return Counted(*counted)
+
+
+class _Records:
+    """Few and small, so what is over is looked for only when there is no room."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._held: dict[bytes, tuple[bytes, float]] = {}
+
+    def swap(self, key: bytes, old: bytes | None, new: bytes, until: float, now: float) -> Held | StoreDown:
+        value, ends_at = self._held.get(key, (None, now))
+        if ends_at <= now:
+            value = None
+        if value != old:
+            return Held(value, swapped=False)
+        if len(self._held) >= self._most and key not in self._held:
+            self._held = {key: record for key, record in self._held.items() if record[1] > now}
+            if len(self._held) >= self._most:
+                return StoreDown()
+        self._held[key] = new, until
+        return Held(new, swapped=True)

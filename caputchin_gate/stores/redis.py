@@ -33,7 +33,7 @@ from redis.exceptions import (
 from redis.retry import Retry
 
 from caputchin_gate.decision_log import logger
-from caputchin_gate.effects import ClaimResult, Counted, StoreDown
+from caputchin_gate.effects import ClaimResult, Counted, Held, StoreDown
 from caputchin_gate.errors import ConfigurationError, Problem
 from caputchin_gate.stores.redis_address import Address, Node
 from caputchin_gate.stores.redis_claims import (
@@ -46,6 +46,7 @@ from caputchin_gate.stores.redis_claims import (
     counting,
     memory_of,
     sharing_signing_key,
+    swapping,
 )
 from caputchin_gate.stores.redis_nodes import Elsewhere, Lost, Nodes, Sending, directed
 
@@ -100,13 +101,19 @@ class RedisStore:
     def claimed(self, key: bytes, now: float) -> bool | StoreDown:
         return self._talk(asking(self._memory, key, now))
 
-    def count(self, key: bytes, window: float, now: float) -> Counted | StoreDown:
-        return self._talk(counting(self._memory, key, window, now))
+    def count(self, key: bytes, window: float, now: float, times: int = 1) -> Counted | StoreDown:
+        return self._talk(counting(self._memory, key, window, now, times))
+
+    def swap(self, key: bytes, old: bytes | None, new: bytes, until: float, now: float) -> Held | StoreDown:
+        return self._talk(swapping(self._memory, key, old, new, until, now))
 
     def claim_now(self, key: bytes, until: float, now: float) -> ClaimResult | None:
         return ClaimResult.LOST if until <= now else None
 
-    def count_now(self, key: bytes, window: float, now: float) -> Counted | StoreDown | None:
+    def count_now(self, key: bytes, window: float, now: float, times: int = 1) -> Counted | StoreDown | None:
+        return None
+
+    def swap_now(self, key: bytes, old: bytes | None, new: bytes, until: float, now: float) -> Held | StoreDown | None:
         return None
 
     def signing_key(self) -> bytes:
@@ -138,8 +145,11 @@ class RedisStore:
     async def aclaimed(self, key: bytes, now: float) -> bool | StoreDown:
         return await self._atalk(asking(self._memory, key, now))
 
-    async def acount(self, key: bytes, window: float, now: float) -> Counted | StoreDown:
-        return await self._atalk(counting(self._memory, key, window, now))
+    async def acount(self, key: bytes, window: float, now: float, times: int = 1) -> Counted | StoreDown:
+        return await self._atalk(counting(self._memory, key, window, now, times))
+
+    async def aswap(self, key: bytes, old: bytes | None, new: bytes, until: float, now: float) -> Held | StoreDown:
+        return await self._atalk(swapping(self._memory, key, old, new, until, now))
 
     async def aclose(self) -> None:
         """Close what the running event loop has open, and what threads have."""

@@ -24,7 +24,7 @@ from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias, TypeVar
 
-from caputchin_gate.effects import ClaimResult, Counted
+from caputchin_gate.effects import ClaimResult, Counted, Held
 from caputchin_gate.stores import GRACE
 
 T = TypeVar("T")
@@ -129,17 +129,34 @@ return {'won', ARGV[1], run, emptied}
 
 # A counter may be forgotten or evicted: it only makes challenges harder. Its window goes by the clock of the gates.
 _COUNT: Final = _Script("""
-local now, window = tonumber(ARGV[1]), tonumber(ARGV[2])
+local now, window, times = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[4])
 local found = redis.call('HMGET', KEYS[1], 'count', 'end')
 local count, ends = tonumber(found[1] or 0), tonumber(found[2] or 0)
 if ends <= now then
   count, ends = 0, now + window
 end
 ends = string.format('%.17g', math.min(ends, now + window))
-redis.call('HSET', KEYS[1], 'count', count + 1, 'end', ends)
-redis.call('PEXPIRE', KEYS[1], math.ceil(2000 * window))
-return {'counted', ARGV[3], count + 1, ends}
+if times > 0 then
+  redis.call('HSET', KEYS[1], 'count', count + times, 'end', ends)
+  redis.call('PEXPIRE', KEYS[1], math.ceil(2000 * window))
+end
+return {'counted', ARGV[3], count + times, ends}
 """)
+
+# A record may be forgotten or evicted too. No value is empty, so an empty one is none.
+_SWAP: Final = _Script(
+    """
+local now, ends, old, new = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], ARGV[4]
+local found = redis.call('HMGET', KEYS[1], 'value', 'end')
+local value = found[1] and tonumber(found[2]) > now and found[1] or ''
+if value ~= old then
+  return {'held', ARGV[5], value, 0}
+end
+redis.call('HSET', KEYS[1], 'value', new, 'end', ARGV[2])
+redis.call('PEXPIRE', KEYS[1], math.ceil(1000 * math.max(1, ends - now + OUTLIVES)))
+return {'held', ARGV[5], new, 1}
+""".replace("OUTLIVES", f"{_OUTLIVES:g}")
+)
 
 
 @dataclass(slots=True)
@@ -186,12 +203,22 @@ def _claim(memory: Memory, key: bytes, now: float, born: float, until: float | s
     return answer
 
 
-def counting(memory: Memory, key: bytes, window: float, now: float) -> Conversation[Counted]:
+def counting(memory: Memory, key: bytes, window: float, now: float, times: int) -> Conversation[Counted]:
     part = _part(memory, key)
-    reply = yield from _COUNT.run(part, _name(part, f"count:{key.hex()}"), now, window, key)
+    reply = yield from _COUNT.run(part, _name(part, f"count:{key.hex()}"), now, window, key, times)
     match reply:
         case [b"counted", bytes() as echo, int() as count, bytes() as ends_at] if echo == key:
             return Counted(count, float(ends_at))
+        case _:
+            raise OutOfStep
+
+
+def swapping(memory: Memory, key: bytes, old: bytes | None, new: bytes, until: float, now: float) -> Conversation[Held]:
+    part = _part(memory, key)
+    reply = yield from _SWAP.run(part, _name(part, f"record:{key.hex()}"), now, until, old or b"", new, key)
+    match reply:
+        case [b"held", bytes() as echo, bytes() as value, int() as swapped] if echo == key:
+            return Held(value or None, swapped == 1)
         case _:
             raise OutOfStep
 

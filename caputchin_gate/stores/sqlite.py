@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypeVar
 
-from caputchin_gate.effects import ClaimResult, Counted, StoreDown
+from caputchin_gate.effects import ClaimResult, Counted, Held, StoreDown
 from caputchin_gate.errors import ConfigurationError, Problem
 from caputchin_gate.stores import GRACE
 from caputchin_gate.stores.sqlite_file import Connection, StoreFile, Trouble, is_full, spoils, transaction
@@ -25,10 +25,16 @@ _CLAIM: Final = """INSERT INTO claims SELECT :key, :until
 _LOST: Final = """SELECT :now < (SELECT value FROM facts WHERE name = 'horizon')
     OR EXISTS (SELECT 1 FROM claims WHERE key = :key)"""
 # A clock that was set back shortens the wait, and keeps the count.
-_COUNT: Final = """INSERT INTO counters VALUES (:key, :ends_at, 1) ON CONFLICT DO UPDATE SET
-    count = CASE WHEN until > :now THEN count + 1 ELSE 1 END,
+_COUNT: Final = """INSERT INTO counters VALUES (:key, :ends_at, :times) ON CONFLICT DO UPDATE SET
+    count = CASE WHEN until > :now THEN count + :times ELSE :times END,
     until = CASE WHEN until > :now THEN min(until, :ends_at) ELSE :ends_at END
     RETURNING count, until"""
+_COUNTED: Final = "SELECT count, min(until, :ends_at) FROM counters WHERE key = :key AND until > :now"
+_SWAP: Final = """INSERT INTO records SELECT :key, :until, :new
+    WHERE :old IS NULL OR EXISTS (SELECT 1 FROM records WHERE key = :key)
+    ON CONFLICT DO UPDATE SET until = :until, value = :new
+    WHERE CASE WHEN records.until > :now THEN value = :old ELSE :old IS NULL END"""
+_HELD: Final = "SELECT value FROM records WHERE key = :key AND until > :now"
 _RAISE_HORIZON: Final = "UPDATE facts SET value = max(value, ?) WHERE name = 'horizon'"
 _IDENTITY: Final = "SELECT value FROM facts WHERE name = 'identity'"
 _KEEP_SIGNING_KEY: Final = "INSERT OR IGNORE INTO facts VALUES ('signing key', ?)"
@@ -60,7 +66,7 @@ class _Process:
         self.upkeep = Connection(file, patience)
         self.calls = calls  # since the last upkeep
         # Where the next sweep begins: anywhere, so that many short-lived processes sweep all of it.
-        self.swept = {"claims": os.urandom(16), "counters": os.urandom(16)}
+        self.swept = {table: os.urandom(16) for table in ("claims", "counters", "records")}
 
 
 class SqliteStore:
@@ -109,11 +115,17 @@ class SqliteStore:
             lambda database: bool(database.execute(_LOST, {"key": key, "now": now}).fetchone()[0]), now
         )
 
-    def count(self, key: bytes, window: float, now: float) -> Counted | StoreDown:
-        return self._waiting(lambda database: _count(database, key, window, now), now)
+    def count(self, key: bytes, window: float, now: float, times: int = 1) -> Counted | StoreDown:
+        return self._waiting(lambda database: _count(database, key, window, now, times), now)
 
-    def count_now(self, key: bytes, window: float, now: float) -> Counted | StoreDown | None:
-        return self._at_once(lambda database: _count(database, key, window, now))
+    def count_now(self, key: bytes, window: float, now: float, times: int = 1) -> Counted | StoreDown | None:
+        return self._at_once(lambda database: _count(database, key, window, now, times))
+
+    def swap(self, key: bytes, old: bytes | None, new: bytes, until: float, now: float) -> Held | StoreDown:
+        return self._waiting(lambda database: _swap(database, key, old, new, until, now), now)
+
+    def swap_now(self, key: bytes, old: bytes | None, new: bytes, until: float, now: float) -> Held | StoreDown | None:
+        return self._at_once(lambda database: _swap(database, key, old, new, until, now))
 
     def signing_key(self) -> bytes:
         if self._signing_key is None:
@@ -247,13 +259,23 @@ def _claim(database: sqlite3.Connection, key: bytes, until: float, now: float) -
     return ClaimResult.WON if claimed else ClaimResult.LOST
 
 
-def _count(database: sqlite3.Connection, key: bytes, window: float, now: float) -> Counted:
-    [(count, ends_at)] = database.execute(_COUNT, {"key": key, "ends_at": now + window, "now": now}).fetchall()
+def _count(database: sqlite3.Connection, key: bytes, window: float, now: float, times: int) -> Counted:
+    values = {"key": key, "ends_at": now + window, "now": now, "times": times}
+    found = database.execute(_COUNT if times else _COUNTED, values).fetchall()
+    [(count, ends_at)] = found or [(0, now + window)]
     return Counted(count, ends_at)
 
 
+def _swap(database: sqlite3.Connection, key: bytes, old: bytes | None, new: bytes, until: float, now: float) -> Held:
+    values = {"key": key, "old": old, "new": new, "until": until, "now": now}
+    if database.execute(_SWAP, values).rowcount == 1:
+        return Held(new, swapped=True)
+    found = database.execute(_HELD, {"key": key, "now": now}).fetchone()
+    return Held(found[0] if found else None, swapped=False)
+
+
 def _sweep(database: sqlite3.Connection, process: _Process, now: float) -> int:
-    """Go on through both tables in the order of their keys, and forget what is over; how much that was.
+    """Go on through the tables in the order of their keys, and forget what is over; how much that was.
 
     No index on the times is needed, which would double the price of a claim.
     """

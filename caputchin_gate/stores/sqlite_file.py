@@ -18,10 +18,11 @@ from typing import Final, TypeAlias
 Trouble: Final = (sqlite3.Error, OSError)
 Inode: TypeAlias = tuple[int, int]
 
-_SCHEMA: Final = 1
+_SCHEMA: Final = 2
 _TABLES: Final = (
     "CREATE TABLE claims (key BLOB PRIMARY KEY, until REAL NOT NULL) WITHOUT ROWID",
     "CREATE TABLE counters (key BLOB PRIMARY KEY, until REAL NOT NULL, count INTEGER NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE records (key BLOB PRIMARY KEY, until REAL NOT NULL, value BLOB NOT NULL) WITHOUT ROWID",
     "CREATE TABLE facts (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID",
     # Before this time nobody can tell whether a key was claimed (`stores/__init__.py`).
     "INSERT INTO facts VALUES ('horizon', -1e999)",

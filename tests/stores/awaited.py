@@ -7,7 +7,7 @@ import threading
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from caputchin_gate.effects import ClaimResult, Counted, StoreDown
+from caputchin_gate.effects import ClaimResult, Counted, Held, StoreDown
 from caputchin_gate.stores import AwaitedStore, Store
 
 T = TypeVar("T")
@@ -32,11 +32,15 @@ class FromThreads:
     def claimed(self, key: bytes, now: float) -> bool | StoreDown:
         return self._wait(self._store.aclaimed(key, now))
 
-    def count(self, key: bytes, window: float, now: float) -> Counted | StoreDown:
-        return self._wait(self._store.acount(key, window, now))
+    def count(self, key: bytes, window: float, now: float, times: int = 1) -> Counted | StoreDown:
+        return self._wait(self._store.acount(key, window, now, times))
+
+    def swap(self, key: bytes, old: bytes | None, new: bytes, until: float, now: float) -> Held | StoreDown:
+        return self._wait(self._store.aswap(key, old, new, until, now))
 
     claim_now = claim
     count_now = count
+    swap_now = swap
 
     def signing_key(self) -> bytes:
         return self._store.signing_key()

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from caputchin_gate.effects import ClaimResult, Counted
+from caputchin_gate.effects import ClaimResult, Counted, Held, StoreDown
 from caputchin_gate.errors import ConfigurationError
 from caputchin_gate.stores import Store, open_store
 from caputchin_gate.stores.memory import MemoryStore
@@ -229,6 +229,68 @@ def test_a_count_lives_through_the_cleaning_up(store: Store) -> None:
     for second in range(40):
         assert store.count(KEY, 600.0, NOW + second * 10) == Counted(second + 1, NOW + 600)
         store.count(keys(1, seed=1000 + second)[0], 5.0, NOW + second * 10)
+
+
+def test_several_events_count_at_once_and_none_only_looks(store: Store) -> None:
+    assert store.count(KEY, 60.0, NOW, 0) == Counted(0, NOW + 60)
+    assert store.count(KEY, 60.0, NOW + 7, 5) == Counted(5, NOW + 67)  # the look began no window
+    assert [store.count(KEY, 60.0, NOW + 8, times) for times in (0, 3, 0)] == [
+        Counted(5, NOW + 67),
+        Counted(8, NOW + 67),
+        Counted(8, NOW + 67),
+    ]
+    assert store.count(KEY, 60.0, NOW + 67, 0) == Counted(0, NOW + 127)
+
+
+# Records
+
+
+def swap_like_the_async_driver(
+    store: Store, key: bytes, old: bytes | None, new: bytes, until: float, now: float
+) -> object:
+    held = store.swap_now(key, old, new, until, now)
+    return held if held is not None else store.swap(key, old, new, until, now)
+
+
+@pytest.mark.parametrize("swap", [Store.swap, swap_like_the_async_driver], ids=["waiting", "now"])
+def test_a_record_changes_only_where_the_old_one_stands(store: Store, swap: Callable[..., object]) -> None:
+    act = swap if swap is swap_like_the_async_driver else type(store).swap
+    steps = [
+        (b"a", b"b", Held(None, False)),
+        (None, b"a\0\xff", Held(b"a\0\xff", True)),
+        (None, b"b", Held(b"a\0\xff", False)),
+        (b"a", b"b", Held(b"a\0\xff", False)),
+        (b"a\0\xff", b"b", Held(b"b", True)),
+        (b"b", b"b", Held(b"b", True)),
+    ]
+    assert [act(store, KEY, old, new, NOW + 60, NOW) for old, new, _ in steps] == [held for *_, held in steps]
+    assert act(store, OTHER, b"b", b"c", NOW + 60, NOW) == Held(None, False)
+
+
+def test_a_record_lives_to_its_end_and_is_none_from_then_on(store: Store) -> None:
+    assert store.swap(KEY, None, b"a", NOW + 60, NOW) == Held(b"a", True)
+    assert store.swap(KEY, b"a", b"b", NOW + 100, NOW + 59) == Held(b"b", True)
+    assert store.swap(KEY, None, b"c", NOW + 200, NOW + 99) == Held(b"b", False)
+    assert store.swap(KEY, b"b", b"c", NOW + 200, NOW + 100) == Held(None, False)
+    assert store.swap(KEY, None, b"c", NOW + 200, NOW + 100) == Held(b"c", True)
+
+
+def test_of_many_threads_each_change_of_a_record_is_made_by_one(store: Store) -> None:
+    start = threading.Barrier(8)
+
+    def contend(_: int) -> int:
+        start.wait()
+        won, old = 0, None
+        while (number := int(old or b"0")) < 50:
+            match swap_like_the_async_driver(store, KEY, old, b"%d" % (number + 1), NOW + 60, NOW):
+                case Held(value=value, swapped=swapped):
+                    won, old = won + swapped, value
+                case StoreDown():
+                    raise AssertionError("the store is there")
+        return won
+
+    with ThreadPoolExecutor(8) as threads:
+        assert sum(threads.map(contend, range(8))) == 50
 
 
 # The signing key, and the end
