@@ -24,6 +24,7 @@ LEVELS = (
         "refusal_texts",
         "refusals",
         "difficulty",
+        "hardening",
         "providers",
         "engines",
     ),
