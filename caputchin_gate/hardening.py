@@ -26,7 +26,7 @@ HOUR: Final = 60  # in minutes
 _STATES: Final = tuple(Hardening)
 
 Rising: TypeAlias = tuple[float, float, float]
-"""One number for each state above normal: suspicious, under attack, critical."""
+"""One number for each state above normal: suspicious, under attack, critical. Infinite ones are never reached."""
 
 
 class Signal(IntEnum):
@@ -152,7 +152,7 @@ def assess(history: History, now: float, thresholds: Thresholds) -> tuple[Harden
 def _spike(challenges: float, usual: float | None, limits: Rising) -> Hardening:
     """Without knowing what is usual nobody can tell a flood from a site that is just busy: suspicious, and no more."""
     if usual is None:
-        return Hardening.SUSPICIOUS
+        return Hardening.SUSPICIOUS if math.isfinite(limits[0]) else Hardening.NORMAL
     return _STATES[sum(challenges >= limit * usual for limit in limits)]
 
 

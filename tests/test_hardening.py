@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import inf
 
 import pytest
 from hypothesis import given
@@ -141,6 +142,13 @@ def test_every_threshold_is_a_setting() -> None:
         (Thresholds((9, 9, 9), (0.1, 0.2, 0.3), (0.1, 0.2, 0.3), least_verifications=101), Signal.DATACENTERS),
     ):
         assert state(past, thresholds=strict) == (CRITICAL, signal)
+
+
+def test_a_signal_whose_thresholds_are_infinite_is_off() -> None:
+    never = (inf, inf, inf)
+    off = Thresholds(never, never, never, never)
+    for past in (history(0, Counts(500, 500, 500, 100, 100)), history(0, Counts(500), known=0)):
+        assert state(past, thresholds=off) == (CALM, None)
 
 
 # The last minute

@@ -28,7 +28,7 @@ LEVELS = (
         "providers",
         "engines",
     ),
-    ("verification", "endpoints", "policy", "decision_log"),
+    ("decision_log", "traffic", "verification", "endpoints", "policy"),
     ("http_client", "kept_body", "stores", "drivers"),
     ("settings", "tables", "provider_tables", "config", "assembly", "gate"),
     ("asgi", "wsgi", "starlette", "fastapi", "flask", "django", "testing"),
