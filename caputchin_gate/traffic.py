@@ -32,6 +32,8 @@ REPUTATIONS: Final = 10  # wrong tokens a second that are kept against a network
 # The tokens that count as failed: those that could have been ours. What has not even the shape of one does not.
 WRONG: Final = frozenset({Reason.TOKEN_REJECTED, Reason.TOKEN_EXPIRED, Reason.TOKEN_USED, Reason.TOKEN_ELSEWHERE})
 
+USED: Final = Failed(Reason.TOKEN_USED)
+
 # The kinds of events. A challenge is one of the first four: from a datacenter adds one, of bad reputation two.
 _KINDS: Final = (
     Counts(challenges=1),

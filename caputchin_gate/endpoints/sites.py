@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -15,6 +15,7 @@ from caputchin_gate.engines.cap import CapChallenges
 from caputchin_gate.engines.native import NativeChallenges
 from caputchin_gate.messages import RequestHead
 from caputchin_gate.secret import Secret
+from caputchin_gate.traffic import Traffic
 
 if TYPE_CHECKING:
     from caputchin_gate.engines.altcha.challenges import AltchaChallenges
@@ -63,6 +64,7 @@ class Endpoints:
     clock: Clock
     trusted_proxies: TrustedProxies
     counting_key: bytes
+    traffic: Traffic = field(default_factory=Traffic)
 
 
 def count_key(own: Endpoints, site: Site, network: str | None) -> bytes:
