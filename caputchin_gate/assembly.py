@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from caputchin_gate.client_address import TrustedProxies
@@ -25,6 +26,7 @@ from caputchin_gate.routes import RouteTable, Rule
 from caputchin_gate.secret import Secret
 from caputchin_gate.stores import Store
 from caputchin_gate.tokens import Places
+from caputchin_gate.traffic import Traffic
 from caputchin_gate.verification import Demands, InProcess, Verifier
 
 if TYPE_CHECKING:
@@ -47,6 +49,7 @@ def own_endpoints(configuration: Configuration, store: Store, clock: Clock, trus
                 lifetime=int(own["lifetime"]),
                 binding=own["client_binding"],
                 cap=own["challenges_per_minute"],
+                multipliers=own["hardening"]["multipliers"],
             ),
             secrets=site["secret"],
             domains=frozenset(host.lower() for host in site["domains"]),
@@ -56,7 +59,8 @@ def own_endpoints(configuration: Configuration, store: Store, clock: Clock, trus
         for site in configuration.sites or (_DEFAULT_SITE,)
     }
     counting_key = hmac.digest(keys[0], b"caputchin_gate counting clients", "sha256")
-    return Endpoints(own["mount"], sites, clock, trusted, counting_key)
+    watch = replace(own["hardening"]["watch"], most_in_all=own["challenges_per_minute_in_all"])
+    return Endpoints(own["mount"], sites, clock, trusted, counting_key, Traffic(sites, counting_key, watch))
 
 
 def _kinds_in_process(configuration: Configuration) -> set[str]:
@@ -79,6 +83,7 @@ def _cap_challenges(configuration: Configuration, keys: Sequence[bytes]) -> dict
             challenge_lifetime=int(cap["lifetime"]),
             token_lifetime=int(cap["token_lifetime"]),
             time_lock=time_lock,
+            multipliers=own["hardening"]["multipliers"],
         )
         for site in configuration.sites or (_DEFAULT_SITE,)
     }
@@ -96,6 +101,7 @@ def _altcha_challenges(configuration: Configuration, keys: Sequence[bytes]) -> d
             lifetime=int(own["lifetime"]),
             binding=own["client_binding"],
             cap=own["challenges_per_minute"],
+            multipliers=own["hardening"]["multipliers"],
         )
         for site in configuration.sites or (_DEFAULT_SITE,)
     }

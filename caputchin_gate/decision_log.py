@@ -57,7 +57,7 @@ def log_decision(decision: Decision) -> None:
 
 def log_hardening(site_key: str, before: Hardening, state: Hardening, signal: str | None) -> None:
     """Log the event `hardening`: a site's state has changed. `signal` is what raised the present one."""
-    words = state.name.lower().replace("_", " ")
+    words = words_of(state)
     event = {"event": "hardening", "site_key": site_key, "state": words, "signal": (signal or "").lower() or None}
     logger.log(
         logging.WARNING if state > before else logging.INFO,
@@ -67,6 +67,10 @@ def log_hardening(site_key: str, before: Hardening, state: Hardening, signal: st
         event["signal"],
         extra=event,
     )
+
+
+def words_of(state: Hardening) -> str:
+    return state.name.lower().replace("_", " ")
 
 
 def _printable(word: str) -> str:

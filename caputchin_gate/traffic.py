@@ -105,10 +105,9 @@ class Traffic:
         self._in_all = _InAll(self._digest(b"all", ""), self._watch.most_in_all, self._silence)
         self._kept_in, self._kept = 0, 0
 
-    def state(self, site_key: str, now: float) -> Hardening:
-        """The state of a site, as far as this process knows."""
-        site = self._sites.get(site_key)
-        return site.state(now) if site is not None else Hardening.NORMAL
+    def states(self, now: float) -> dict[str, Hardening]:
+        """The state of each site, as far as this process knows."""
+        return {site_key: site.state(now) for site_key, site in self._sites.items()}
 
     async def asked(self, site_key: str, client: str | None, network: str | None, now: float) -> Hardening | Full:
         """A client asks for a challenge: how hard the site is at this moment, or that nobody gets one."""

@@ -29,7 +29,7 @@ LEVELS = (
         "engines",
     ),
     ("decision_log", "traffic", "verification", "endpoints", "policy"),
-    ("http_client", "kept_body", "stores", "drivers"),
+    ("http_client", "kept_body", "stores", "asn", "drivers"),
     ("settings", "tables", "provider_tables", "config", "assembly", "gate"),
     ("asgi", "wsgi", "starlette", "fastapi", "flask", "django", "testing"),
     ("sidecar", "demo", "cli", "__main__"),

@@ -321,7 +321,7 @@ def test_a_gate_that_does_not_harden_stays_normal_and_keeps_nothing() -> None:
 
 def test_a_site_that_nobody_watches_is_normal() -> None:
     assert Conversation(Traffic().asked("shop", ADDRESS, ADDRESS, NOON)).end() is CALM
-    assert Traffic().state("shop", NOON) is CALM
+    assert Traffic().states(NOON) == {}
 
 
 # Who asks
