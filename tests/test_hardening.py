@@ -105,7 +105,7 @@ def test_the_share_of_failed_verifications_has_to_be_above_its_limits(
     assert state(past) == (expected, Signal.FAILED if expected else None)
 
 
-@pytest.mark.parametrize(("which", "signal"), [(1, Signal.DATACENTERS), (2, Signal.REPUTATION)])
+@pytest.mark.parametrize(("which", "signal"), [(2, Signal.DATACENTERS), (3, Signal.REPUTATION)])
 @pytest.mark.parametrize(
     ("challenges", "part", "expected"),
     [
@@ -120,17 +120,17 @@ def test_the_share_of_failed_verifications_has_to_be_above_its_limits(
 def test_the_share_of_suspect_clients_has_to_be_above_its_limits(
     which: int, signal: Signal, challenges: int, part: int, expected: Hardening
 ) -> None:
-    counts = [challenges, 0, 0, 0, 0]
+    counts = [500, challenges, 0, 0, 0, 0]
     counts[which] = part
-    assert state(history(100, Counts(*counts))) == (expected, signal if expected else None)
+    assert state(history(500, Counts(*counts))) == (expected, signal if expected else None)
 
 
 def test_the_highest_signal_counts() -> None:
-    assert state(history(100, Counts(350, 310, 0, 60, 40))) == (CRITICAL, Signal.DATACENTERS)
+    assert state(history(100, Counts(350, 350, 310, 0, 60, 40))) == (CRITICAL, Signal.DATACENTERS)
 
 
 def test_every_threshold_is_a_setting() -> None:
-    past = history(100, Counts(500, 250, 250, 100, 50))
+    past = history(100, Counts(500, 500, 250, 250, 100, 50))
     lax = Thresholds((6, 7, 8), (0.6, 0.7, 0.8), (0.6, 0.7, 0.8), (0.6, 0.7, 0.8))
     assert state(past, thresholds=lax) == (CALM, None)
     for strict, signal in (
@@ -147,7 +147,7 @@ def test_every_threshold_is_a_setting() -> None:
 def test_a_signal_whose_thresholds_are_infinite_is_off() -> None:
     never = (inf, inf, inf)
     off = Thresholds(never, never, never, never)
-    for past in (history(0, Counts(500, 500, 500, 100, 100)), history(0, Counts(500), known=0)):
+    for past in (history(0, Counts(500, 500, 500, 500, 100, 100)), history(0, Counts(500), known=0)):
         assert state(past, thresholds=off) == (CALM, None)
 
 
@@ -256,7 +256,7 @@ def test_a_clock_that_was_set_forward_leaves_an_empty_hour(forward: int) -> None
 
 # Records
 
-counts = st.builds(Counts, *[st.integers(0, 2**31 - 1)] * 5)
+counts = st.builds(Counts, *[st.integers(0, 2**31 - 1)] * 6)
 moments = st.integers(0, 2**32 - 1)
 histories = st.builds(History, moments, st.dictionaries(moments, counts, max_size=70))
 standings = st.builds(
@@ -288,8 +288,8 @@ def test_any_bytes_are_a_record_or_none(value: bytes) -> None:
         lambda value: value[:2] + b"\5" + value[3:],
         lambda value: value[:3] + b"\x7f\xf8" + value[5:],  # until: not a number
         lambda value: value[:3] + b"\x7f\xf0" + bytes(6) + value[11:],  # and infinite
-        lambda value: value[:16] + value[40:64] + value[16:40] + value[64:],  # minutes out of order
-        lambda value: value[:16] + value[16:40] * 2 + value[64:],
+        lambda value: value[:16] + value[44:72] + value[16:44] + value[72:],  # minutes out of order
+        lambda value: value[:16] + value[16:44] * 2 + value[72:],
     ],
 )
 def test_what_is_no_record_of_ours_is_no_record(spoil: object) -> None:
