@@ -4,8 +4,8 @@
     present state + fresh state -> present state   `Standing.after`: a state sticks for its window
     record + what a process counted -> record      `merged`
 
-A record is what all processes know about one site: its history and its present state, in about a KiB. Pure: who counts,
-and where a record is kept, is `traffic.py`.
+A record is what all processes know about one site: its history and its present state, in less than two KiB. Who counts,
+and where a record is kept, is `traffic.py`'s.
 """
 
 from __future__ import annotations

@@ -213,6 +213,17 @@ def test_critical_and_then_calm_is_critical_at_9_59_and_normal_at_10_01() -> Non
         assert merged(record, History.of(now, Counts(1)), now, USUAL).standing.state == expected
 
 
+def test_a_flood_that_goes_on_becomes_usual_within_half_an_hour() -> None:
+    record, states = Record(history(10, Counts())), {}
+    for second in range(0, 40 * MINUTE, 6):  # a hundred times as many as in the hour before
+        now = NOON + second
+        record = merged(record, History.of(now, Counts(100)), now, USUAL)
+        states[second] = record.standing.state
+    assert {states[minute * MINUTE] for minute in range(1, 13)} == {CRITICAL}
+    assert {states[minute * MINUTE] for minute in range(14, 25)} == {SUSPICIOUS}
+    assert {states[minute * MINUTE] for minute in range(28, 40)} == {CALM}
+
+
 def test_the_windows_are_settings() -> None:
     thresholds = Thresholds(sticky=(1.0, 2.0, 3.0))
     lasting = [NORMAL.after(fresh, Signal.FAILED, NOON, thresholds).until - NOON for fresh in Hardening if fresh]
