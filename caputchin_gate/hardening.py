@@ -4,8 +4,8 @@
     present state + fresh state -> present state   `Standing.after`: a state sticks for its window
     record + what a process counted -> record      `merged`
 
-A record is what all processes know about one site: its history and its present state, in about a KiB. Pure: who counts,
-and where a record is kept, is `traffic.py`.
+A record is what all processes know about one site: its history and its present state, in less than two KiB. Who counts,
+and where a record is kept, is `traffic.py`'s.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ class Thresholds:
 
     spike:              so many times the usual number of challenges in a minute, or more
     failed:             more than this share of the verifications
-    datacenters, reputation: more than this share of the challenges
-    least_challenges:   with fewer in the minute, challenges raise nothing
+    datacenters, reputation: more than this share of the challenges that were looked at
+    least_challenges:   with fewer in the minute, or fewer that were looked at, challenges raise nothing
     least_verifications: with fewer in the minute, verifications raise nothing
     known_after:        seconds until the history of a site tells what is usual
     sticky:             seconds
@@ -68,6 +68,7 @@ class Counts(NamedTuple):
     """What happened at a site. Whole numbers, but in a minute that slides over the minutes of the clock."""
 
     challenges: float = 0
+    looked_at: float = 0  # challenges of which it is known who asked for them, a sample
     from_datacenters: float = 0
     of_bad_reputation: float = 0
     verifications: float = 0
@@ -138,11 +139,9 @@ def assess(history: History, now: float, thresholds: Thresholds) -> tuple[Harden
     if minute.challenges >= thresholds.least_challenges:
         usual = history.usual(now, thresholds.known_after)
         found.append((_spike(minute.challenges, usual, thresholds.spike), Signal.SPIKE))
-        for part, limits, signal in (
-            (minute.from_datacenters, thresholds.datacenters, Signal.DATACENTERS),
-            (minute.of_bad_reputation, thresholds.reputation, Signal.REPUTATION),
-        ):
-            found.append((_share(part, minute.challenges, limits), signal))
+    if minute.looked_at >= thresholds.least_challenges:
+        found.append((_share(minute.from_datacenters, minute.looked_at, thresholds.datacenters), Signal.DATACENTERS))
+        found.append((_share(minute.of_bad_reputation, minute.looked_at, thresholds.reputation), Signal.REPUTATION))
     if minute.verifications >= thresholds.least_verifications:
         found.append((_share(minute.failed, minute.verifications, thresholds.failed), Signal.FAILED))
     highest = max(found, key=lambda one: one[0], default=None)
@@ -196,7 +195,7 @@ def _window(state: Hardening, thresholds: Thresholds) -> float:
 
 _VERSION: Final = 1
 _HEAD: Final = Struct(">BBBdIB")  # version, state, signal, until, began, how many minutes
-_MINUTE: Final = Struct(">6I")  # which minute, and its counts
+_MINUTE: Final = Struct(">7I")  # which minute, and its counts
 _MOST: Final = 2**32 - 1
 _SIGNALS: Final = (None, *Signal)
 

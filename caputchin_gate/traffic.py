@@ -28,23 +28,27 @@ KEPT: Final = 7 * 86_400  # seconds a record outlives its last event: what is us
 ATTEMPTS: Final = 4  # to put a record in the place of one that others keep replacing
 SILENCE: Final = 5.0  # seconds in which a store that did not answer is not asked again from here
 REPUTATIONS: Final = 10  # wrong tokens a second that are kept against a network, so that a flood can't fill a store
+LOOKS: Final = 10  # challenges a second of which it is found out who asks: a sample, so that a flood costs little
 
 # The tokens that count as failed: those that could have been ours. What has not even the shape of one does not.
 WRONG: Final = frozenset({Reason.TOKEN_REJECTED, Reason.TOKEN_EXPIRED, Reason.TOKEN_USED, Reason.TOKEN_ELSEWHERE})
 
 USED: Final = Failed(Reason.TOKEN_USED)
 
-# The kinds of events. A challenge is one of the first four: from a datacenter adds one, of bad reputation two.
+# The kinds of events. A challenge that is looked at is one of four: from a datacenter adds one, of bad reputation two.
+_ASKED: Final = 0
+_LOOKED_AT: Final = 1
+_PASSED: Final = 5
+_FAILED: Final = 6
 _KINDS: Final = (
     Counts(challenges=1),
-    Counts(challenges=1, from_datacenters=1),
-    Counts(challenges=1, of_bad_reputation=1),
-    Counts(challenges=1, from_datacenters=1, of_bad_reputation=1),
+    Counts(challenges=1, looked_at=1),
+    Counts(challenges=1, looked_at=1, from_datacenters=1),
+    Counts(challenges=1, looked_at=1, of_bad_reputation=1),
+    Counts(challenges=1, looked_at=1, from_datacenters=1, of_bad_reputation=1),
     Counts(verifications=1),
     Counts(verifications=1, failed=1),
 )
-_PASSED: Final = 4
-_FAILED: Final = 5
 
 
 def _nowhere(address: str) -> bool:
@@ -88,6 +92,23 @@ class _Silence:
         return 0 <= now - self.began < SILENCE
 
 
+class _Allowance:
+    """So many times a second, or a little more where threads race."""
+
+    __slots__ = ("_most", "_second", "_spent")
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._second = self._spent = 0
+
+    def spend(self, now: float) -> bool:
+        second = int(now)
+        if self._second != second:
+            self._second, self._spent = second, 0
+        self._spent += 1
+        return self._spent <= self._most
+
+
 class Traffic:
     """The traffic of all sites of a gate. Safe with threads and after a fork.
 
@@ -95,15 +116,20 @@ class Traffic:
     """
 
     def __init__(self, site_keys: Iterable[str] = (), key: bytes = b"", watch: Watch | None = None) -> None:
-        self._key = key
         self._watch = watch if watch is not None else Watch()
         self._silence = _Silence()
+        sites, networks, in_all = (
+            hashlib.blake2b(purpose, key=key, digest_size=16, person=b"traffic")
+            for purpose in (b"site ", b"network ", b"in all")
+        )
+        self._networks = networks
         self._sites = {
-            site_key: _SiteTraffic(site_key, self._digest(b"site", site_key), self._watch, self._silence)
+            site_key: _SiteTraffic(site_key, _digest(sites, site_key), self._watch, self._silence)
             for site_key in site_keys
         }
-        self._in_all = _InAll(self._digest(b"all", ""), self._watch.most_in_all, self._silence)
-        self._kept_in, self._kept = 0, 0
+        self._in_all = _InAll(in_all.digest(), self._watch.most_in_all, self._silence)
+        self._looks = _Allowance(LOOKS)
+        self._reputations = _Allowance(REPUTATIONS)
 
     def states(self, now: float) -> dict[str, Hardening]:
         """The state of each site, as far as this process knows."""
@@ -114,11 +140,10 @@ class Traffic:
         site = self._sites.get(site_key)
         if site is None:
             return Hardening.NORMAL
-        suspect = 0
-        if site.is_busy and self._watch.hardens:  # else it raises nothing, whoever asks
-            suspect += client is not None and self._watch.is_datacenter(client)
-            suspect += 2 * (network is not None and await self._is_bad(network, now))
-        site.happened(suspect, now)
+        kind = _ASKED
+        if site.is_busy and client is not None and network is not None and self._looks.spend(now):
+            kind = _LOOKED_AT + self._watch.is_datacenter(client) + 2 * await self._is_bad(network, now)
+        site.happened(kind, now)
         await site.share(now)
         return await self._in_all.full(now) or site.state(now)
 
@@ -146,7 +171,7 @@ class Traffic:
     async def _is_bad(self, network: str, now: float) -> bool:
         if not self._watch.bad_after or self._silence.lasts(now):
             return False
-        match await Count(self._digest(b"network", network), self._watch.remembered, now, times=0):
+        match await Count(_digest(self._networks, network), self._watch.remembered, now, times=0):
             case Counted(count=count):
                 return count >= self._watch.bad_after
             case StoreDown():
@@ -156,20 +181,19 @@ class Traffic:
     async def _keep_against(self, network: str, now: float) -> None:
         if not self._watch.hardens or not self._watch.bad_after or self._silence.lasts(now):
             return
-        if self._kept_in != int(now):
-            self._kept_in, self._kept = int(now), 0
-        if self._kept >= REPUTATIONS:
+        if not self._reputations.spend(now):
             return
-        self._kept += 1
-        match await Count(self._digest(b"network", network), self._watch.remembered, now):
+        match await Count(_digest(self._networks, network), self._watch.remembered, now):
             case Counted():
                 pass
             case StoreDown():
                 self._silence.began = now
 
-    def _digest(self, purpose: bytes, name: str) -> bytes:
-        message = purpose + b" " + name.encode("utf-8", "surrogatepass")
-        return hashlib.blake2b(message, key=self._key, digest_size=16, person=b"traffic").digest()
+
+def _digest(beginning: hashlib.blake2b, name: str) -> bytes:
+    hashed = beginning.copy()
+    hashed.update(name.encode("utf-8", "surrogatepass"))
+    return hashed.digest()
 
 
 class _SiteTraffic:
@@ -186,7 +210,7 @@ class _SiteTraffic:
         self._value: bytes | None = None
         self._standing: Standing = NORMAL
         self._logged = Hardening.NORMAL
-        self.is_busy = False  # whether enough challenges are asked for that it matters who asks
+        self.is_busy = False  # whether so many challenges are asked for that it matters who asks
 
     def state(self, now: float) -> Hardening:
         standing = self._standing

@@ -105,7 +105,7 @@ def test_the_share_of_failed_verifications_has_to_be_above_its_limits(
     assert state(past) == (expected, Signal.FAILED if expected else None)
 
 
-@pytest.mark.parametrize(("which", "signal"), [(1, Signal.DATACENTERS), (2, Signal.REPUTATION)])
+@pytest.mark.parametrize(("which", "signal"), [(2, Signal.DATACENTERS), (3, Signal.REPUTATION)])
 @pytest.mark.parametrize(
     ("challenges", "part", "expected"),
     [
@@ -120,17 +120,17 @@ def test_the_share_of_failed_verifications_has_to_be_above_its_limits(
 def test_the_share_of_suspect_clients_has_to_be_above_its_limits(
     which: int, signal: Signal, challenges: int, part: int, expected: Hardening
 ) -> None:
-    counts = [challenges, 0, 0, 0, 0]
+    counts = [500, challenges, 0, 0, 0, 0]
     counts[which] = part
-    assert state(history(100, Counts(*counts))) == (expected, signal if expected else None)
+    assert state(history(500, Counts(*counts))) == (expected, signal if expected else None)
 
 
 def test_the_highest_signal_counts() -> None:
-    assert state(history(100, Counts(350, 310, 0, 60, 40))) == (CRITICAL, Signal.DATACENTERS)
+    assert state(history(100, Counts(350, 350, 310, 0, 60, 40))) == (CRITICAL, Signal.DATACENTERS)
 
 
 def test_every_threshold_is_a_setting() -> None:
-    past = history(100, Counts(500, 250, 250, 100, 50))
+    past = history(100, Counts(500, 500, 250, 250, 100, 50))
     lax = Thresholds((6, 7, 8), (0.6, 0.7, 0.8), (0.6, 0.7, 0.8), (0.6, 0.7, 0.8))
     assert state(past, thresholds=lax) == (CALM, None)
     for strict, signal in (
@@ -147,7 +147,7 @@ def test_every_threshold_is_a_setting() -> None:
 def test_a_signal_whose_thresholds_are_infinite_is_off() -> None:
     never = (inf, inf, inf)
     off = Thresholds(never, never, never, never)
-    for past in (history(0, Counts(500, 500, 500, 100, 100)), history(0, Counts(500), known=0)):
+    for past in (history(0, Counts(500, 500, 500, 500, 100, 100)), history(0, Counts(500), known=0)):
         assert state(past, thresholds=off) == (CALM, None)
 
 
@@ -213,6 +213,17 @@ def test_critical_and_then_calm_is_critical_at_9_59_and_normal_at_10_01() -> Non
         assert merged(record, History.of(now, Counts(1)), now, USUAL).standing.state == expected
 
 
+def test_a_flood_that_goes_on_becomes_usual_within_half_an_hour() -> None:
+    record, states = Record(history(10, Counts())), {}
+    for second in range(0, 40 * MINUTE, 6):  # a hundred times as many as in the hour before
+        now = NOON + second
+        record = merged(record, History.of(now, Counts(100)), now, USUAL)
+        states[second] = record.standing.state
+    assert {states[minute * MINUTE] for minute in range(1, 13)} == {CRITICAL}
+    assert {states[minute * MINUTE] for minute in range(14, 25)} == {SUSPICIOUS}
+    assert {states[minute * MINUTE] for minute in range(28, 40)} == {CALM}
+
+
 def test_the_windows_are_settings() -> None:
     thresholds = Thresholds(sticky=(1.0, 2.0, 3.0))
     lasting = [NORMAL.after(fresh, Signal.FAILED, NOON, thresholds).until - NOON for fresh in Hardening if fresh]
@@ -256,7 +267,7 @@ def test_a_clock_that_was_set_forward_leaves_an_empty_hour(forward: int) -> None
 
 # Records
 
-counts = st.builds(Counts, *[st.integers(0, 2**31 - 1)] * 5)
+counts = st.builds(Counts, *[st.integers(0, 2**31 - 1)] * 6)
 moments = st.integers(0, 2**32 - 1)
 histories = st.builds(History, moments, st.dictionaries(moments, counts, max_size=70))
 standings = st.builds(
@@ -288,8 +299,8 @@ def test_any_bytes_are_a_record_or_none(value: bytes) -> None:
         lambda value: value[:2] + b"\5" + value[3:],
         lambda value: value[:3] + b"\x7f\xf8" + value[5:],  # until: not a number
         lambda value: value[:3] + b"\x7f\xf0" + bytes(6) + value[11:],  # and infinite
-        lambda value: value[:16] + value[40:64] + value[16:40] + value[64:],  # minutes out of order
-        lambda value: value[:16] + value[16:40] * 2 + value[64:],
+        lambda value: value[:16] + value[44:72] + value[16:44] + value[72:],  # minutes out of order
+        lambda value: value[:16] + value[16:44] * 2 + value[72:],
     ],
 )
 def test_what_is_no_record_of_ours_is_no_record(spoil: object) -> None:

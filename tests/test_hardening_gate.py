@@ -178,10 +178,9 @@ def test_hardening_can_be_switched_off() -> None:
 def test_machines_in_datacenters_raise_the_state(tmp_path: Path) -> None:
     own = {"asn_database": database(tmp_path / "asn.mmdb"), "datacenter_asns": [HOSTER], "spike": False}
     site = Site(hardening=own)
-    for peer in ["198.51.100.1"] * 61 + ["192.0.2.7"] * 200:
-        site.ask(peer=peer)
+    for number in range(400):
+        site.ask(peer=("192.0.2.7", "192.0.2.8", "192.0.2.9", "198.51.100.1")[number % 4])
         site.now += 0.05
-    site.now += 1
     assert site.state() is UNDER_ATTACK
 
 

@@ -19,7 +19,7 @@ from caputchin_gate.effects import Count, Counted, Effect, Held, StoreDown, Swap
 from caputchin_gate.hardening import Counts, Record, Thresholds, parse
 from caputchin_gate.http_client import HttpClient
 from caputchin_gate.stores import open_store
-from caputchin_gate.traffic import ATTEMPTS, REPUTATIONS, SILENCE, WRONG, Full, Traffic, Watch
+from caputchin_gate.traffic import ATTEMPTS, LOOKS, REPUTATIONS, SILENCE, WRONG, Full, Traffic, Watch
 from caputchin_gate.verdict import Failed, Reason
 from tests.conversation import Conversation
 
@@ -332,12 +332,28 @@ QUIET = Thresholds(spike=(inf, inf, inf))
 def test_challenges_for_machines_in_datacenters_raise_the_state() -> None:
     watch = Watch(thresholds=QUIET, is_datacenter=lambda address: address.startswith("192.0.2."))
     shop = Shop(watch=watch)
-    # The first who come are not looked at: so few raise nothing, wherever they come from.
-    for address in ["198.51.100.1"] * 61 + ["192.0.2.7"] * 200:
-        shop.asks(address=address)
+    for number in range(400):  # half of them
+        shop.asks(address=("198.51.100.1", "192.0.2.7")[number % 2])
         shop.pass_time(0.05)
-    shop.pass_time(1)
+    assert shop.asks() is SUSPICIOUS
+    for _ in range(800):
+        shop.asks(address="192.0.2.7")
+        shop.pass_time(0.05)
     assert shop.asks() is UNDER_ATTACK
+
+
+def test_while_few_ask_nobody_looks_who_and_while_many_ask_a_sample_is_looked_at() -> None:
+    looked: list[str] = []
+    watch = Watch(thresholds=QUIET, is_datacenter=lambda address: looked.append(address) is not None)
+    shop = Shop(watch=watch)
+    for _ in range(59):
+        shop.asks()
+    assert looked == []
+    for _ in range(2):
+        shop.pass_time(1)
+        for _ in range(1000):
+            shop.asks()
+    assert len(looked) == 2 * LOOKS
 
 
 @pytest.mark.parametrize("bad_after", [20, 0])
@@ -347,10 +363,9 @@ def test_challenges_for_networks_that_sent_wrong_tokens_raise_the_state(bad_afte
     for _ in range(20):
         shop.sends_wrong(0)
         shop.pass_time(0.2)
-    for address in ["198.51.100.1"] * 61 + [ADDRESS] * 200:
-        shop.asks(1, address=address)
+    for number in range(400):
+        shop.asks(1, address=(ADDRESS, ADDRESS, ADDRESS, "198.51.100.1")[number % 4])
         shop.pass_time(0.05)
-    shop.pass_time(1)
     assert shop.asks(1) is (UNDER_ATTACK if bad_after else CALM)
 
 
