@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from benchmarks.simulation.assumptions import SECONDS_ON_A_FORM, SENDS_TWICE, SPREAD_ON_A_FORM
-from benchmarks.simulation.world import RIGHT, WRONG, World
+from benchmarks.simulation.assumptions import DEVICES, SECONDS_ON_A_FORM, SENDS_TWICE, SPREAD_ON_A_FORM
+from benchmarks.simulation.world import RIGHT, WRONG, Waited, World
 
 VISITORS = "visitors"
 ATTACKER = "attacker"
@@ -27,26 +27,30 @@ def visitors(world: World, a_minute: Callable[[float], float], until: float, mos
 
 
 def visitor(world: World, address: str) -> Iterator[float]:
-    """Touches the form, which asks for a challenge; fills it in; sends it. Some do so twice."""
+    """Touches the form, which asks for a challenge; fills it in while the device searches; sends it. Some do so twice."""
+    (device,) = world.random.choices(DEVICES, [device.share for device in DEVICES])
     for _ in range(2):
         asked = world.ask(VISITORS, address)
         while not asked.token:  # the widget starts again by itself
             yield asked.retry_after
             asked = world.ask(VISITORS, address)
-        yield min(100, world.random.lognormvariate(0, SPREAD_ON_A_FORM) * SECONDS_ON_A_FORM)
+        searching = world.random.expovariate(device.rate / asked.hashes)
+        filling_in = min(100, SECONDS_ON_A_FORM * world.random.lognormvariate(0, SPREAD_ON_A_FORM))
+        world.waited.append(Waited(world.now, device.name, searching, max(0, searching - filling_in)))
+        yield max(searching, filling_in)
         world.send(VISITORS, address, asked.token, RIGHT)
         if world.random.random() > SENDS_TWICE:
             return
         yield 10
 
 
-def loud(world: World, until: float, address: str = "192.0.2.1", pause: float = 0.1) -> Iterator[float]:
-    """Asks as often as it is let, and solves what it is given; when it is refused, it waits as it is told."""
+def loud(world: World, until: float, address: str = "192.0.2.1", pause: float = 0.5) -> Iterator[float]:
+    """Asks as often as it is let; when it is refused, it waits as it is told.
+
+    What attackers solve is not sent: right tokens raise nothing, and cost the run its time.
+    """
     while world.now < until:
-        asked = world.ask(ATTACKER, address)
-        if asked.token:
-            world.send(ATTACKER, address, asked.token, RIGHT)
-        yield asked.retry_after or pause
+        yield world.ask(ATTACKER, address).retry_after or pause
 
 
 def forger(world: World, until: float, a_minute: float = 100, address: str = "192.0.2.2") -> Iterator[float]:
@@ -58,9 +62,9 @@ def forger(world: World, until: float, a_minute: float = 100, address: str = "19
             yield MINUTE / a_minute
 
 
-def botnet(world: World, until: float, clients: int, every: float) -> Iterator[float]:
+def botnet(world: World, until: float, size: int, every: float) -> Iterator[float]:
     """Many clients, each of which asks and sends once in `every` seconds: to the curve they are all beginners."""
-    for number in range(clients):
+    for number in range(size):
         at = world.now + world.random.random() * every
         world.start(bot(world, until, f"198.{18 + (number >> 16)}.{number >> 8 & 255}.{number & 255}", every), at)
     yield from ()
@@ -68,7 +72,7 @@ def botnet(world: World, until: float, clients: int, every: float) -> Iterator[f
 
 def bot(world: World, until: float, address: str, every: float) -> Iterator[float]:
     while world.now < until:
-        world.ask(ATTACKER, address)  # its right tokens are not sent: they raise nothing, and cost the run its time
+        world.ask(ATTACKER, address)
         yield every
 
 

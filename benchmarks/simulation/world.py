@@ -59,6 +59,15 @@ class Sent(NamedTuple):
     admitted: bool
 
 
+class Waited(NamedTuple):
+    """How an ordinary visitor fared with one challenge: seconds of searching, and of waiting after the form was ready."""
+
+    at: float
+    device: str
+    searched: float
+    felt: float
+
+
 class World:
     """The clock, the site, and all clients that are on their way."""
 
@@ -67,6 +76,7 @@ class World:
         self.now = now
         self.asked: list[Asked] = []
         self.sent: list[Sent] = []
+        self.waited: list[Waited] = []
         noise = Random(seed + 1)
         clock = Clock(now=self._wall_clock, monotonic=self._wall_clock, random_bytes=noise.randbytes)
         self.gate = Gate(
