@@ -292,7 +292,7 @@ ROUTE: Final[Mapping[str, Setting]] = {
     "receipt": Setting(
         receipt, None, "How long an admitted submission may be corrected without a new token; 0 is never.", '"2m"'
     ),
-    "receipt_uses": Setting(whole(1, 10), None, "How often, within that time.", "3"),
+    "receipt_uses": Setting(whole(1, 10), None, "How many submissions one receipt admits.", "3"),
 }
 
 SITE: Final[Mapping[str, Setting]] = {
