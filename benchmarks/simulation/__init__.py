@@ -1,7 +1,7 @@
 """A site that is attacked, simulated: what the gate asks of whom, what that costs, what ordinary visitors feel.
 
-Real: the gate. Every request for a challenge and every form goes through `Gate.handle`, with the store in memory, so the
-curve, the cap, the counting and the states are those of the code. Only its clock and its randomness are ours.
+Real: the gate. Every request for a challenge and every form goes through `Gate.handle`, with the store in memory, so
+the curve, the cap, the counting and the states are those of the code. Only its clock and its randomness are ours.
 
 Computed: the work. Nobody searches: the target of each challenge tells how many hashes it takes on average, and a
 device's rate how long that is; the gate takes visitors' solutions for right and the forger's for wrong
@@ -26,7 +26,8 @@ from collections.abc import Iterable, Iterator
 from benchmarks.harness import Row, at_most
 from benchmarks.simulation import costs
 from benchmarks.simulation.assumptions import CORE, DEVICES, GPU
-from benchmarks.simulation.runs import ATTACKER, LOCKOUT, RUNS, VISITORS, Result
+from benchmarks.simulation.clients import ATTACKER, VISITORS
+from benchmarks.simulation.runs import LOCKOUT, RUNS, Result
 from caputchin_gate.difficulty import Hardening
 
 LONGEST_WAIT = 1.0  # seconds that an old phone may search, in the median, whatever happens
@@ -72,11 +73,15 @@ def rows_of_cost(attack: costs.Attack) -> Iterable[Row]:
         calm = costs.hours(attack.calm, solver)
         yield Row(f"{name}, {solver.name} hours", hours, "h", (("without hardening", calm),))
         price = costs.dollars(attack.hardened, solver)
-        yield Row(f"{name}, {solver.name}, price", price, "$", (("without hardening", costs.dollars(attack.calm, solver)),))
+        yield Row(
+            f"{name}, {solver.name}, price", price, "$", (("without hardening", costs.dollars(attack.calm, solver)),)
+        )
 
 
 def rows_of_work() -> Iterator[Row]:
     for kind in costs.kinds():
         name = kind.name.replace("`", "")
-        yield Row(f"{name}: a million on a GPU", kind.million(GPU), "$", (("critical", kind.million(GPU, critical=True)),))
+        yield Row(
+            f"{name}: a million on a GPU", kind.million(GPU), "$", (("critical", kind.million(GPU, critical=True)),)
+        )
         yield Row(f"{name}: a GPU is as fast as", kind.advantage, "phones")

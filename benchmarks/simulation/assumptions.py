@@ -68,4 +68,4 @@ SENDS_TWICE: Final = 0.1  # the share that needs a second challenge
 def rhythm(seconds: float) -> float:
     """How busy a site is at this time of the day, 1 at its peak."""
     from_peak = (seconds / 3600 - PEAK_HOUR) / 24 * 2 * math.pi
-    return NIGHT + (1 - NIGHT) * ((1 + math.cos(from_peak)) / 2) ** 1.5
+    return NIGHT + (1 - NIGHT) * math.pow((1 + math.cos(from_peak)) / 2, 1.5)

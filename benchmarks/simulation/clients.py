@@ -27,7 +27,7 @@ def visitors(world: World, a_minute: Callable[[float], float], until: float, mos
 
 
 def visitor(world: World, address: str) -> Iterator[float]:
-    """Touches the form, which asks for a challenge; fills it in while the device searches; sends it. Some do so twice."""
+    """Touches the form, which asks for a challenge; fills it in while the device searches; sends it. Some twice."""
     (device,) = world.random.choices(DEVICES, [device.share for device in DEVICES])
     for _ in range(2):
         asked = world.ask(VISITORS, address)

@@ -9,8 +9,8 @@ from pathlib import Path
 from benchmarks.report import number
 from benchmarks.simulation import costs
 from benchmarks.simulation.assumptions import CORE, DEVICES, GPU, MILLION
-from benchmarks.simulation.clients import MINUTE
-from benchmarks.simulation.runs import ATTACKER, BOTNET, FORGER, LOCKOUT, LOUD, RUSH, VISITORS, Result, Run
+from benchmarks.simulation.clients import ATTACKER, MINUTE, VISITORS
+from benchmarks.simulation.runs import BOTNET, FORGER, LOUD, PEAK, RUSH, Result, Run
 from caputchin_gate.difficulty import Curve, Hardening, Multipliers, target_for
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -48,11 +48,12 @@ def _figures(by_run: Mapping[str, Result], lockout: Result) -> dict[str, str]:
         "loud_state": _highest(of(LOUD)),
         "forger_state": _highest(of(FORGER)),
         "rush_state": _highest(of(RUSH)),
-        "longest_search": number(max(waited.searched for result in by_run.values() for waited in result.waited)),
-        "longest_felt": number(max(waited.felt for result in by_run.values() for waited in result.waited)),
-        "old_worst": number(max(result.most(VISITORS, "during") for result in by_run.values()) / old.rate),
-        "locked_out": f"{lockout.refused(VISITORS) * 100:.0f} %",
-        "days_alone": number(costs.refused_after(Curve().cap)),
+        "longest_search": _time(max(waited.searched for result in by_run.values() for waited in result.waited)),
+        "longest_felt": _time(max(waited.felt for result in by_run.values() for waited in result.waited)),
+        "old_worst": _time(max(result.most(VISITORS, "during") for result in by_run.values()) / old.rate),
+        "locked_out": f"{lockout.sent_away(VISITORS) * 100:.0f} %",
+        "peak": f"{PEAK:.0f}",
+        "days_alone": _days(costs.refused_after(Curve().cap)),
     }
 
 
@@ -112,21 +113,21 @@ def _attacks(attacks: Iterable[costs.Attack]) -> str:
         )
         for attack in attacks
     ]
-    headings = ("attacker", "it takes", "hashes each, without hardening", "with", "on a CPU core", "on a GPU")
+    headings = ("attacker", "it takes", "hashes each, without hardening", "with", "the work on a CPU core", "on a GPU")
     return _table(headings, rows)
 
 
 def _kinds() -> str:
     rows = []
     for kind in costs.kinds():
-        times = kind.critical / kind.calm
-        _, phone, old = kind.visitor
+        _, phone, _ = kind.calm_seconds
+        _, phone_critical, old_critical = kind.critical_seconds
         rows.append(
             (
                 kind.name,
                 _time(phone),
-                _time(phone * times),
-                _time(old * times),
+                _time(phone_critical),
+                _time(old_critical),
                 *(_pair(kind.million(solver), kind.million(solver, critical=True)) for solver in (CORE, GPU)),
                 f"{kind.advantage:,.0f}",
             )
@@ -155,7 +156,7 @@ def _shared() -> str:
 def _sources() -> str:
     machines = [(device.name, device.rate, "", device.source) for device in DEVICES]
     machines += [(solver.name, solver.rate, f"${solver.price:.2f}", solver.source) for solver in (CORE, GPU)]
-    rows = [(name, f"{rate / MILLION:,.1f} million", price, source) for name, rate, price, source in machines]
+    rows = [(name, f"{number(rate / MILLION)} million", price, source) for name, rate, price, source in machines]
     return _table(("machine", "SHA-256 a second", "an hour, assumed", "where from"), rows)
 
 
@@ -168,7 +169,7 @@ def _time(seconds: float | None) -> str:
     if seconds is None:
         return "never"
     if seconds < 1:
-        return f"{number(seconds * 1000)} ms" if seconds * 1000 < 10 else f"{seconds * 1000:.0f} ms"
+        return f"{seconds * 1000:.1f} ms" if 0 < seconds * 1000 < 9.95 else f"{seconds * 1000:.0f} ms"
     if seconds < 2 * MINUTE:
         return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
     return f"{seconds / MINUTE:.0f} min"
@@ -180,5 +181,3 @@ def _days(days: float) -> str:
 
 def _money(dollars: float) -> str:
     return "under 1 cent" if dollars < _CENT else f"${dollars:.2f}"
-
-

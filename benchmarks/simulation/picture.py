@@ -5,11 +5,13 @@ from __future__ import annotations
 import statistics
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from benchmarks.simulation.assumptions import DEVICES
-from benchmarks.simulation.runs import ATTACKER, MINUTE, VISITORS, Result
+from benchmarks.simulation.clients import ATTACKER, MINUTE, VISITORS
+from benchmarks.simulation.runs import Result
 from benchmarks.simulation.world import Asked, Sent
 from caputchin_gate.difficulty import Hardening
 
@@ -26,7 +28,7 @@ SHADES = {
     Hardening.UNDER_ATTACK: "#fbd9b0",
     Hardening.CRITICAL: "#f5b7ab",
 }
-LINES = dict(zip((device.name for device in DEVICES), ("-", "--", ":"), strict=True))
+LINES: tuple[Literal["-", "--", ":"], ...] = ("-", "--", ":")
 
 
 def draw(results: Sequence[Result], path: Path) -> None:
@@ -50,12 +52,17 @@ def draw(results: Sequence[Result], path: Path) -> None:
         wrong = _by_step(result, ATTACKER, result.sent)
         column[0].plot(*_points(wrong, lambda some: len(some) / STEP), color=RED, linewidth=1.3, linestyle=":")
         visitors = _by_step(result, VISITORS, result.asked)
-        for device in DEVICES:
-            place = column[2].plot
-            place(*_points(visitors, _seconds(device.rate)), LINES[device.name], color=GREEN, linewidth=1.2)
+        for device, line in zip(DEVICES, LINES, strict=True):
+            column[2].plot(*_points(visitors, _seconds(device.rate)), line, color=GREEN, linewidth=1.2)
         column[2].set_xlabel("minutes since it began", fontsize=8)
     for axes, label in zip(
-        grid[:, 0], ("challenges asked for,\ntokens sent, in a minute", "hashes a challenge takes", "seconds of search,\non average"), strict=True
+        grid[:, 0],
+        (
+            "challenges asked for,\ntokens sent, in a minute",
+            "hashes a challenge takes",
+            "seconds of search,\non average",
+        ),
+        strict=True,
     ):
         axes.set_ylabel(label, fontsize=9)
     grid[0][0].set_ylim(0.8, 9000)
@@ -66,7 +73,10 @@ def draw(results: Sequence[Result], path: Path) -> None:
         Line2D([], [], color=GREEN, label="visitors (thin: the hardest)"),
         Line2D([], [], color=RED, label="the attacker"),
         Line2D([], [], color=RED, linestyle=":", label="wrong tokens it sends"),
-        *(Line2D([], [], color=GREEN, linestyle=LINES[device.name], label=device.name) for device in DEVICES),
+        *(
+            Line2D([], [], color=GREEN, linestyle=line, label=device.name)
+            for device, line in zip(DEVICES, LINES, strict=True)
+        ),
         *(Patch(color=shade, label=state.name.lower().replace("_", " ")) for state, shade in SHADES.items()),
     ]
     figure.legend(handles=keys, loc="lower center", ncols=len(keys), fontsize=8, frameon=False)
@@ -79,7 +89,7 @@ def _shade(axes: Axes, result: Result) -> None:
     """The states behind, the event between two lines."""
     end = (result.run.lasts + result.run.after) / MINUTE
     edges = [*((at / MINUTE, state) for at, state in result.states), (end, None)]
-    for (begins, state), (ends, _) in zip(edges, edges[1:], strict=False):
+    for (begins, state), (ends, _) in pairwise(edges):
         if state in SHADES:
             axes.axvspan(begins, ends, color=SHADES[state], linewidth=0)
     for at in (0, result.run.lasts / MINUTE):

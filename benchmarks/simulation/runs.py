@@ -6,11 +6,11 @@ import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
+from itertools import pairwise
 from typing import Any, Literal
 
 from benchmarks.simulation import clients
 from benchmarks.simulation.assumptions import rhythm
-from benchmarks.simulation.clients import ATTACKER, VISITORS
 from benchmarks.simulation.world import Asked, World
 from caputchin_gate.difficulty import Hardening
 
@@ -93,6 +93,12 @@ class Result:
         asked = self.of(who, "during")
         return sum(not one.token for one in asked) / len(asked) if asked else 0.0
 
+    def sent_away(self, who: str) -> float:
+        """How many refusals there were for each challenge that was issued, while it lasted."""
+        asked = self.of(who, "during")
+        issued = sum(bool(one.token) for one in asked)
+        return (len(asked) - issued) / issued if issued else 0.0
+
     @cached_property
     def states(self) -> Sequence[tuple[float, Hardening]]:
         """When the state changed, as the challenges tell: seconds since the event began."""
@@ -107,17 +113,23 @@ class Result:
         return next((at for at, now in self.states if at >= 0 and now >= state), None)
 
     def fell_to(self, state: Hardening) -> float | None:
-        """Seconds from the beginning of the event until the site was at last in this state or below."""
-        highest = next((place for place, (at, now) in enumerate(self.states) if at >= 0 and now > state), None)
-        if highest is None:
-            return None
-        return next((at for at, now in self.states[highest:] if now <= state), None)
+        """Seconds from the beginning of the event until the site was in this state or below, and for a minute at least.
+
+        None if it never was above, or never came back.
+        """
+        changes = [*self.states, (self.run.lasts + self.run.after, None)]
+        was_above = False
+        for (at, now), (until, _) in pairwise(changes):
+            was_above |= at >= 0 and now is not None and now > state
+            if was_above and now is not None and now <= state and until - at >= MINUTE:
+                return at
+        return None
 
     def share_of(self, state: Hardening) -> float:
         """The share of the event in which the site was in this state."""
         edges = [*self.states, (self.run.lasts, None)]
         held = 0.0
-        for (at, now), (until, _) in zip(edges, edges[1:], strict=False):
+        for (at, now), (until, _) in pairwise(edges):
             if now is state:
                 held += max(0.0, min(until, self.run.lasts) - max(at, 0.0))
         return held / self.run.lasts
@@ -134,6 +146,7 @@ RUNS = (RUSH, FORGER, LOUD, BOTNET, SOLVER)
 LOCKOUT = Run(
     "100,000 challenges a minute are asked for",
     attacker=partial(clients.botnet, size=100, every=6.0),
-    lasts=10 * MINUTE,
+    lasts=20 * MINUTE,
+    peak=20.0,
     in_process={"challenges_per_minute_in_all": 600},
 )

@@ -60,7 +60,7 @@ class Sent(NamedTuple):
 
 
 class Waited(NamedTuple):
-    """How an ordinary visitor fared with one challenge: seconds of searching, and of waiting after the form was ready."""
+    """How an ordinary visitor fared with one challenge: seconds of searching, and of those after the form was ready."""
 
     at: float
     device: str
