@@ -26,15 +26,20 @@ def results() -> Mapping[str, Result]:
     return {run.name: run.result() for run in RUNS}
 
 
+@pytest.fixture(scope="module")
+def lockout() -> Result:
+    return LOCKOUT.result()
+
+
 @pytest.fixture(scope="module", params=RUNS, ids=lambda run: run.name)
 def result(request: pytest.FixtureRequest, results: Mapping[str, Result]) -> Result:
     run: Run = request.param
     return results[run.name]
 
 
-def test_the_page_says_what_the_simulation_came_to(results: Mapping[str, Result]) -> None:
+def test_the_page_says_what_the_simulation_came_to(results: Mapping[str, Result], lockout: Result) -> None:
     fix = "run `make simulation`, and read whether the page still draws the right conclusions"
-    assert page(list(results.values()), LOCKOUT.result()) == PAGE.read_text(encoding="utf-8"), fix
+    assert page(list(results.values()), lockout) == PAGE.read_text(encoding="utf-8"), fix
 
 
 def test_a_seed_makes_the_same_run_again_and_another_seed_another_one() -> None:
@@ -108,8 +113,8 @@ def test_what_the_page_advises_keeps_a_site_calm(run: Run, in_process: Mapping[s
     assert {state for _, state in advised.states} == {Hardening.NORMAL}
 
 
-def test_the_cap_in_all_refuses_visitors_too() -> None:
-    assert 0.2 < LOCKOUT.result().sent_away(VISITORS) < 0.6
+def test_the_cap_in_all_refuses_visitors_too(lockout: Result) -> None:
+    assert 0.2 < lockout.sent_away(VISITORS) < 0.6
 
 
 def test_work_is_free_in_a_run_alone() -> None:

@@ -138,7 +138,7 @@ class Result:
 RUSH = Run("a newsletter", rush=20.0)
 FORGER = Run("wrong tokens from one client", attacker=clients.forger)
 LOUD = Run("one loud client", attacker=clients.loud, counts=True)
-BOTNET = Run("a botnet of 10,000 clients", attacker=partial(clients.botnet, size=10_000, every=300.0), counts=True)
+BOTNET = Run("a botnet of 10,000 clients", attacker=partial(clients.botnet, size=10_000, every=600.0), counts=True)
 SOLVER = Run("a GPU behind 16 addresses", attacker=partial(clients.fast_solver, addresses=16), counts=True)
 RUNS = (RUSH, FORGER, LOUD, BOTNET, SOLVER)
 
@@ -146,7 +146,7 @@ RUNS = (RUSH, FORGER, LOUD, BOTNET, SOLVER)
 LOCKOUT = Run(
     "100,000 challenges a minute are asked for",
     attacker=partial(clients.botnet, size=100, every=6.0),
-    lasts=20 * MINUTE,
+    lasts=10 * MINUTE,
     peak=20.0,
     in_process={"challenges_per_minute_in_all": 600},
 )
