@@ -85,7 +85,7 @@ def _cap_challenges(configuration: Configuration, keys: Sequence[bytes]) -> dict
             challenge_lifetime=int(cap["lifetime"]),
             token_lifetime=int(cap["token_lifetime"]),
             time_lock=time_lock,
-            multipliers=own["hardening"]["multipliers"],
+            multipliers=cap["multipliers"],
         )
         for site in configuration.sites or (_DEFAULT_SITE,)
     }

@@ -1,18 +1,18 @@
 """Adaptive hardening: what a site's last hour says about how hard its challenges shall be (captchaapi.md 7).
 
-    history + thresholds + now -> fresh state      `assess`
-    present state + fresh state -> present state   `Standing.after`: a state sticks for its window
     record + what a process counted -> record      `merged`
+    record + thresholds + now -> fresh state       `assess`
+    present state + fresh state -> present state   `Standing.after`: a state sticks for its window
 
-A record is what all processes know about one site: its history and its present state, in less than two KiB. Who counts,
-and where a record is kept, is `traffic.py`'s.
+A record is what all processes know about one site: what is usual there, its last minutes and its present state, in a
+hundred bytes or two. Who counts, and where a record is kept, is `traffic.py`'s.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from itertools import pairwise
 from struct import Struct
@@ -22,6 +22,8 @@ from caputchin_gate.difficulty import Hardening
 
 MINUTE: Final = 60
 HOUR: Final = 60  # in minutes
+DAY: Final = 24 * HOUR
+GROWTH: Final = 1.5  # a minute counts at most so many times what is usual: an attack does not become usual by going on
 
 _STATES: Final = tuple(Hardening)
 
@@ -60,8 +62,17 @@ class Thresholds:
     known_after: float = 300.0
     sticky: Rising = (300.0, 300.0, 600.0)
 
+    def tell(self, known: int) -> bool:
+        """Whether so many minutes tell what is usual."""
+        return known > 0 and known * MINUTE >= self.known_after
 
-# History
+    @property
+    def unnoticed(self) -> float:
+        """So many challenges in a minute can be usual without anybody having noticed: three times as many raise it."""
+        return self.least_challenges / self.spike[0]
+
+
+# What happened
 
 
 class Counts(NamedTuple):
@@ -78,85 +89,13 @@ class Counts(NamedTuple):
         return Counts(*(own + share * more for own, more in zip(self, other, strict=True)))
 
 
-@dataclass(frozen=True, slots=True)
-class History:
-    """The last hour of a site, minute by minute, and the minute of its first event. Minutes are Unix time by 60."""
-
-    began: int
-    minutes: Mapping[int, Counts]
-
-    @classmethod
-    def of(cls, now: float, counts: Counts) -> History:
-        minute = int(now // MINUTE)
-        return cls(minute, {minute: counts})
-
-    def plus(self, other: History) -> History:
-        both = self.minutes.keys() | other.minutes.keys()
-        none = Counts()
-        summed = {minute: self.minutes.get(minute, none).plus(other.minutes.get(minute, none)) for minute in both}
-        return History(min(self.began, other.began), summed)
-
-    def at(self, now: float) -> History:
-        """The history as it is told now: what is over is forgotten.
-
-        What lies ahead by more than another machine's clock may is moved back as a whole: a clock was set, and what was
-        counted just before is as fresh as it was.
-        """
-        present = int(now // MINUTE)
-        ahead = max(self.minutes, default=present) - present
-        back = ahead if ahead > 1 else 0
-        first = max(0, present - HOUR - 1)
-        kept = {minute - back: counts for minute, counts in self.minutes.items() if minute - back >= first}
-        return History(max(0, min(self.began - back, present)), kept)
-
-    def last_minute(self, now: float) -> Counts:
-        """The last 60 seconds. Of the clock's minute that they begin in, as much counts as they cover of it."""
-        start = now - MINUTE
-        sums = Counts()
-        for minute, counts in self.minutes.items():
-            covered = min(1.0, (minute + 1) - start / MINUTE)
-            if covered > 0:
-                sums = sums.plus(counts, covered)
-        return sums
-
-    def usual(self, now: float, known_after: float) -> float | None:
-        """The mean number of challenges in a minute, over the hour before the last minute, or over what is known of it.
-
-        None while less than `known_after` seconds are known.
-        """
-        end = now / MINUTE - 1
-        start = max(self.began, end - HOUR)
-        if (end - start) * MINUTE < known_after or end <= start:
-            return None
-        covered = ((max(0.0, min(minute + 1, end) - max(minute, start)), minute) for minute in self.minutes)
-        return sum(share * self.minutes[minute].challenges for share, minute in covered) / (end - start)
+Minutes: TypeAlias = Mapping[int, Counts]
+"""What happened in which minute: Unix time by 60."""
 
 
-def assess(history: History, now: float, thresholds: Thresholds) -> tuple[Hardening, Signal | None]:
-    """The state that the last minute asks for, and the signal that asks for it."""
-    minute = history.last_minute(now)
-    found: list[tuple[Hardening, Signal]] = []
-    if minute.challenges >= thresholds.least_challenges:
-        usual = history.usual(now, thresholds.known_after)
-        found.append((_spike(minute.challenges, usual, thresholds.spike), Signal.SPIKE))
-    if minute.looked_at >= thresholds.least_challenges:
-        found.append((_share(minute.from_datacenters, minute.looked_at, thresholds.datacenters), Signal.DATACENTERS))
-        found.append((_share(minute.of_bad_reputation, minute.looked_at, thresholds.reputation), Signal.REPUTATION))
-    if minute.verifications >= thresholds.least_verifications:
-        found.append((_share(minute.failed, minute.verifications, thresholds.failed), Signal.FAILED))
-    highest = max(found, key=lambda one: one[0], default=None)
-    return highest if highest is not None and highest[0] else (Hardening.NORMAL, None)
-
-
-def _spike(challenges: float, usual: float | None, limits: Rising) -> Hardening:
-    """Without knowing what is usual nobody can tell a flood from a site that is just busy: suspicious, and no more."""
-    if usual is None:
-        return Hardening.SUSPICIOUS if math.isfinite(limits[0]) else Hardening.NORMAL
-    return _STATES[sum(challenges >= limit * usual for limit in limits)]
-
-
-def _share(part: float, whole: float, limits: Rising) -> Hardening:
-    return _STATES[sum(part > limit * whole for limit in limits)] if whole else Hardening.NORMAL
+def together(some: Minutes, others: Minutes) -> Minutes:
+    none = Counts()
+    return {minute: some.get(minute, none).plus(others.get(minute, none)) for minute in some.keys() | others.keys()}
 
 
 # The present state
@@ -193,45 +132,128 @@ def _window(state: Hardening, thresholds: Thresholds) -> float:
 
 # Records
 
-_VERSION: Final = 1
-_HEAD: Final = Struct(">BBBdIB")  # version, state, signal, until, began, how many minutes
-_MINUTE: Final = Struct(">7I")  # which minute, and its counts
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What all processes know about one site.
+
+    settled: the minutes before this one are over, and part of what is usual
+    known:   how many they are, at most 60
+    usual:   the challenges in a minute, a mean of about an hour
+    minutes: those that are not settled: what the last 60 seconds are told from
+    """
+
+    settled: int
+    known: int = 0
+    usual: float = 0.0
+    minutes: Minutes = field(default_factory=dict)
+    standing: Standing = NORMAL
+
+    def last_minute(self, now: float) -> Counts:
+        """The last 60 seconds. Of the clock's minute that they begin in, as much counts as they cover of it."""
+        start = now / MINUTE - 1
+        sums = Counts()
+        for minute, counts in self.minutes.items():
+            covered = min(1.0, minute + 1 - start)
+            if covered > 0:
+                sums = sums.plus(counts, covered)
+        return sums
+
+    def moved(self, present: int) -> Record:
+        """What lies ahead by more than another machine's clock may is moved back as a whole: a clock was set, and what
+        was counted just before is as fresh as it was."""
+        ahead = max(self.minutes, default=self.settled) - present
+        if ahead <= 1:
+            return self
+        minutes = {minute - ahead: counts for minute, counts in self.minutes.items()}
+        return replace(self, settled=self.settled - ahead, minutes=minutes)
+
+    def plus(self, pending: Minutes, present: int) -> Record:
+        """With what a process has counted since. What it tells too late for the last minute is of no use any more."""
+        fresh = {minute: counts for minute, counts in pending.items() if self.settled <= minute <= present + 1}
+        return replace(self, minutes=together(self.minutes, fresh))
+
+    def settle(self, present: int, thresholds: Thresholds) -> Record:
+        """Let the minutes that are over, those without any challenge too, become part of what is usual.
+
+        The mean is exponential, or plain while there are fewer than sixty of them. As soon as it tells what is usual,
+        a minute counts at most `GROWTH` times that, or times what a site may have without being noticed.
+        """
+        first, last = self.settled, present - 1
+        known, usual = self.known, self.usual
+        for minute in range(max(first, last - DAY), last):  # what was a day ago has no weight
+            challenges = self.minutes[minute].challenges if minute in self.minutes else 0
+            if thresholds.tell(known):
+                challenges = min(challenges, GROWTH * max(usual, thresholds.unnoticed))
+            known = min(known + 1, HOUR)
+            usual += (challenges - usual) / known
+        kept = {minute: counts for minute, counts in self.minutes.items() if minute >= last}
+        return replace(self, settled=max(first, last), known=known, usual=usual, minutes=kept)
+
+    def __bytes__(self) -> bytes:
+        standing, minutes = self.standing, sorted(self.minutes.items())
+        raised = standing.state, standing.signal or 0, standing.until
+        head = _HEAD.pack(_VERSION, *raised, self.settled, self.known, self.usual, len(minutes))
+        packed = (_MINUTE.pack(minute, *(min(int(count), _MOST) for count in counts)) for minute, counts in minutes)
+        return b"".join((head, *packed))
+
+
+def merged(record: Record | None, pending: Minutes, now: float, thresholds: Thresholds) -> Record:
+    """The record with what a process has counted since, and the state that follows from both."""
+    present = int(now // MINUTE)
+    if record is None:
+        began = min((minute for minute in pending if minute >= present - 1), default=present)
+        record = Record(min(began, present))
+    record = record.moved(present).plus(pending, present).settle(present, thresholds)
+    return replace(record, standing=record.standing.after(*assess(record, now, thresholds), now, thresholds))
+
+
+def assess(record: Record, now: float, thresholds: Thresholds) -> tuple[Hardening, Signal | None]:
+    """The state that the last minute asks for, and the signal that asks for it."""
+    minute = record.last_minute(now)
+    found: list[tuple[Hardening, Signal]] = []
+    if minute.challenges >= thresholds.least_challenges:
+        usual = record.usual if thresholds.tell(record.known) else None
+        found.append((_spike(minute.challenges, usual, thresholds.spike), Signal.SPIKE))
+    if minute.looked_at >= thresholds.least_challenges:
+        found.append((_share(minute.from_datacenters, minute.looked_at, thresholds.datacenters), Signal.DATACENTERS))
+        found.append((_share(minute.of_bad_reputation, minute.looked_at, thresholds.reputation), Signal.REPUTATION))
+    if minute.verifications >= thresholds.least_verifications:
+        found.append((_share(minute.failed, minute.verifications, thresholds.failed), Signal.FAILED))
+    highest = max(found, key=lambda one: one[0], default=None)
+    return highest if highest is not None and highest[0] else (Hardening.NORMAL, None)
+
+
+def _spike(challenges: float, usual: float | None, limits: Rising) -> Hardening:
+    """Without knowing what is usual nobody can tell a flood from a site that is just busy: suspicious, and no more."""
+    if usual is None:
+        return Hardening.SUSPICIOUS if math.isfinite(limits[0]) else Hardening.NORMAL
+    return _STATES[sum(challenges >= limit * usual for limit in limits)]
+
+
+def _share(part: float, whole: float, limits: Rising) -> Hardening:
+    return _STATES[sum(part > limit * whole for limit in limits)] if whole else Hardening.NORMAL
+
+
+# Records as bytes
+
+_VERSION: Final = 2
+_HEAD: Final = Struct(">BBBdiBdB")  # version, state, signal, until, settled, known, usual, how many minutes
+_MINUTE: Final = Struct(">i6I")  # which minute, and its counts
 _MOST: Final = 2**32 - 1
 _SIGNALS: Final = (None, *Signal)
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """What all processes know about one site."""
-
-    history: History
-    standing: Standing = NORMAL
-
-    def __bytes__(self) -> bytes:
-        standing, minutes = self.standing, sorted(self.history.minutes.items())
-        head = (_VERSION, standing.state, standing.signal or 0, standing.until, self.history.began, len(minutes))
-        packed = (_MINUTE.pack(minute, *(min(int(count), _MOST) for count in counts)) for minute, counts in minutes)
-        return b"".join((_HEAD.pack(*head), *packed))
-
-
 def parse(value: bytes | None) -> Record | None:
     """The record that these bytes are, None where they are none of ours."""
-    if value is None or len(value) < _HEAD.size:
+    if value is None or len(value) < _HEAD.size or value[0] != _VERSION:
         return None
-    version, state, signal, until, began, many = _HEAD.unpack_from(value)
-    if version != _VERSION or state >= len(_STATES) or signal >= len(_SIGNALS) or not math.isfinite(until):
+    _, state, signal, until, settled, known, usual, many = _HEAD.unpack_from(value)
+    if state >= len(_STATES) or signal >= len(_SIGNALS) or not math.isfinite(until):
         return None
-    if len(value) != _HEAD.size + many * _MINUTE.size:
+    if known > HOUR or not 0 <= usual < math.inf or len(value) != _HEAD.size + many * _MINUTE.size:
         return None
     minutes = {minute: Counts(*counts) for minute, *counts in _MINUTE.iter_unpack(value[_HEAD.size :])}
-    if any(later <= earlier for earlier, later in pairwise(minutes)) or len(minutes) != many:
+    if len(minutes) != many or any(later <= earlier for earlier, later in pairwise((settled - 1, *minutes))):
         return None
-    return Record(History(began, minutes), Standing(_STATES[state], _SIGNALS[signal], until))
-
-
-def merged(record: Record | None, pending: History, now: float, thresholds: Thresholds) -> Record:
-    """The record with what a process has counted since, and the state that follows from both."""
-    history, standing = pending.at(now), NORMAL
-    if record is not None:
-        history, standing = record.history.at(now).plus(history), record.standing
-    return Record(history, standing.after(*assess(history, now, thresholds), now, thresholds))
+    return Record(settled, known, usual, minutes, Standing(_STATES[state], _SIGNALS[signal], until))

@@ -18,7 +18,7 @@ from caputchin_gate import durations
 from caputchin_gate.client_address import TrustedProxies
 from caputchin_gate.difficulty import GREATEST_CAP, GREATEST_MULTIPLIER, Multipliers
 from caputchin_gate.engines.altcha import ALGORITHMS
-from caputchin_gate.engines.cap import LEAST_SALT, MOST_PUZZLES, MOST_SALT
+from caputchin_gate.engines.cap import LEAST_SALT, MOST_PUZZLES, MOST_SALT, MULTIPLIERS
 from caputchin_gate.engines.native import LEAST_SIGNING_KEY
 from caputchin_gate.errors import ConfigurationError, closest, nearest
 from caputchin_gate.hardening import Rising, Thresholds
@@ -360,7 +360,7 @@ IN_PROCESS: Final[Mapping[str, Setting]] = {
     ),
     "challenges_per_minute": Setting(whole(10, GREATEST_CAP), 100, "The cap for one client network.", "100"),
     "challenges_per_minute_in_all": Setting(
-        whole(100, 10_000_000), _WATCH.most_in_all, "The cap for all clients and sites together.", "60000"
+        whole(100, 10_000_000), _WATCH.most_in_all, "The cap for all clients and sites together.", "600000"
     ),
     "lifetime": Setting(duration(10, 300), 120.0, "How long a challenge lives.", '"2m"'),
     "hardening": Setting(anything, {}, "How challenges get harder when a site is attacked.", "{ enabled = false }"),
@@ -451,6 +451,12 @@ CAP: Final[Mapping[str, Setting]] = {
     ),
     "lifetime": Setting(duration(60, 900), 600.0, "How long a challenge lives.", '"15m"'),
     "token_lifetime": Setting(duration(60, 7200), 1200.0, "How long the token for a solution lives.", '"2h"'),
+    "multipliers": Setting(
+        multipliers,
+        MULTIPLIERS,
+        "How many times the puzzles each state of hardening asks for, from 1 to 16.",
+        "[1, 2, 4]",
+    ),
 }
 
 ALTCHA: Final[Mapping[str, Setting]] = {

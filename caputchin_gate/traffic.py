@@ -4,6 +4,9 @@ Each process counts in its own memory. At most once a second it adds that to the
 store, and learns there what the others have counted and which state follows; what the numbers mean is `hardening.py`.
 A store that does not answer changes nothing: the state stays as it was last known, and what was counted is told later.
 
+Nobody can raise a site alone: of one client network the first few challenges in its minute count, and the wrong tokens
+until it has a bad reputation.
+
 No lock is needed: events are appended and taken by single acts of a deque, and two threads that share at the same time
 have different ones.
 """
@@ -16,12 +19,24 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Final
 
 from caputchin_gate.decision_log import log_hardening
 from caputchin_gate.difficulty import Hardening
 from caputchin_gate.effects import Count, Counted, Held, StoreDown, Swap
-from caputchin_gate.hardening import MINUTE, NORMAL, Counts, History, Record, Standing, Thresholds, merged, parse
+from caputchin_gate.hardening import (
+    MINUTE,
+    NORMAL,
+    Counts,
+    Minutes,
+    Record,
+    Standing,
+    Thresholds,
+    merged,
+    parse,
+    together,
+)
 from caputchin_gate.verdict import Failed, Reason
 
 KEPT: Final = 7 * 86_400  # seconds a record outlives its last event: what is usual is known again after a quiet week
@@ -29,6 +44,7 @@ ATTEMPTS: Final = 4  # to put a record in the place of one that others keep repl
 SILENCE: Final = 5.0  # seconds in which a store that did not answer is not asked again from here
 REPUTATIONS: Final = 10  # wrong tokens a second that are kept against a network, so that a flood can't fill a store
 LOOKS: Final = 10  # challenges a second of which it is found out who asks: a sample, so that a flood costs little
+COUNTED: Final = 5  # challenges of a client network in its minute; what one asks for beyond makes its own harder alone
 
 # The tokens that count as failed: those that could have been ours. What has not even the shape of one does not.
 WRONG: Final = frozenset({Reason.TOKEN_REJECTED, Reason.TOKEN_EXPIRED, Reason.TOKEN_USED, Reason.TOKEN_ELSEWHERE})
@@ -61,13 +77,14 @@ class Watch:
 
     hardens:     whether states follow; without, only the challenges in all are counted
     most_in_all: challenges in a minute, over all clients and sites; more are refused
-    bad_after:   so many wrong tokens in `remembered` seconds give a client network a bad reputation; 0 is never
+    bad_after:   so many wrong tokens in `remembered` seconds give a client network a bad reputation, and further ones
+                 don't count; 0 is never
     is_datacenter: whether an address belongs to a machine in a datacenter
     """
 
     hardens: bool = True
     thresholds: Thresholds = field(default_factory=Thresholds)
-    most_in_all: int = 60_000
+    most_in_all: int = 600_000
     bad_after: int = 20
     remembered: float = 86_400.0
     is_datacenter: Callable[[str], bool] = _nowhere
@@ -130,20 +147,27 @@ class Traffic:
         self._in_all = _InAll(in_all.digest(), self._watch.most_in_all, self._silence)
         self._looks = _Allowance(LOOKS)
         self._reputations = _Allowance(REPUTATIONS)
+        self._turns = count()
 
     def states(self, now: float) -> dict[str, Hardening]:
         """The state of each site, as far as this process knows."""
         return {site_key: site.state(now) for site_key, site in self._sites.items()}
 
-    async def asked(self, site_key: str, client: str | None, network: str | None, now: float) -> Hardening | Full:
-        """A client asks for a challenge: how hard the site is at this moment, or that nobody gets one."""
+    async def asked(
+        self, site_key: str, client: str | None, network: str | None, step: int, now: float
+    ) -> Hardening | Full:
+        """A client asks for a challenge: how hard the site is at this moment, or that nobody gets one.
+
+        step: the how many-th of its network in its minute
+        """
         site = self._sites.get(site_key)
         if site is None:
             return Hardening.NORMAL
-        kind = _ASKED
-        if site.is_busy and client is not None and network is not None and self._looks.spend(now):
-            kind = _LOOKED_AT + self._watch.is_datacenter(client) + 2 * await self._is_bad(network, now)
-        site.happened(kind, now)
+        if step <= COUNTED or network is None:
+            kind = _ASKED
+            if site.is_busy and client is not None and network is not None and self._looks.spend(now):
+                kind = _LOOKED_AT + self._watch.is_datacenter(client) + 2 * await self._is_bad(network, now)
+            site.happened(kind, now)
         await site.share(now)
         return await self._in_all.full(now) or site.state(now)
 
@@ -155,39 +179,43 @@ class Traffic:
             await site.share(now)
 
     async def failed(self, site_keys: Iterable[str], failed: Failed, network: str | None, now: float) -> None:
-        """A token was wrong that these sites might have issued; `network` brought it, None where that is not known."""
+        """A token was wrong that one of these sites might have issued: they take turns, so that it counts once.
+
+        network: who brought it, None where that is not known
+        """
         sites = [site for site_key in site_keys if (site := self._sites.get(site_key)) is not None]
         if failed.reason not in WRONG or not sites:
             return
-        for site in sites:
+        site = sites[next(self._turns) % len(sites)]
+        if network is None or await self._keep_against(network, now):
             site.happened(_FAILED, now)
-        if network is not None:
-            await self._keep_against(network, now)
-        for site in sites:
-            await site.share(now)
+        await site.share(now)
 
     # The reputation of client networks, over all sites
 
     async def _is_bad(self, network: str, now: float) -> bool:
-        if not self._watch.bad_after or self._silence.lasts(now):
+        if not self._watch.bad_after:
             return False
-        match await Count(_digest(self._networks, network), self._watch.remembered, now, times=0):
-            case Counted(count=count):
-                return count >= self._watch.bad_after
-            case StoreDown():
-                self._silence.began = now
-                return False
+        wrong = await self._wrong(network, now, more=0)
+        return wrong is not None and wrong >= self._watch.bad_after
 
-    async def _keep_against(self, network: str, now: float) -> None:
-        if not self._watch.hardens or not self._watch.bad_after or self._silence.lasts(now):
-            return
-        if not self._reputations.spend(now):
-            return
-        match await Count(_digest(self._networks, network), self._watch.remembered, now):
-            case Counted():
-                pass
+    async def _keep_against(self, network: str, now: float) -> bool:
+        """Note a wrong token. Whether it also counts against its site: not if it is one of too many."""
+        if not self._watch.hardens or not self._watch.bad_after:
+            return True
+        wrong = await self._wrong(network, now, more=1) if self._reputations.spend(now) else None
+        return wrong is not None and wrong <= self._watch.bad_after
+
+    async def _wrong(self, network: str, now: float, *, more: int) -> int | None:
+        """How many wrong tokens were noted of this network, None if the store doesn't tell."""
+        if self._silence.lasts(now):
+            return None
+        match await Count(_digest(self._networks, network), self._watch.remembered, now, times=more):
+            case Counted(count=wrong):
+                return wrong
             case StoreDown():
                 self._silence.began = now
+                return None
 
 
 def _digest(beginning: hashlib.blake2b, name: str) -> bytes:
@@ -205,7 +233,7 @@ class _SiteTraffic:
         self._watch = watch
         self._silence = silence
         self._events: deque[int] = deque()  # eight times the minute, and the kind
-        self._untold: deque[History] = deque()  # what could not be told
+        self._untold: deque[Minutes] = deque()  # what could not be told
         self._shared_in = -1  # the second
         self._value: bytes | None = None
         self._standing: Standing = NORMAL
@@ -213,10 +241,12 @@ class _SiteTraffic:
         self.is_busy = False  # whether so many challenges are asked for that it matters who asks
 
     def state(self, now: float) -> Hardening:
+        """What is known of it. A state also has the second in which it ends, and the next: in that one it is learned
+        what follows, and until then no challenge is a normal one."""
         standing = self._standing
         if not standing.state or not self._watch.hardens:
             return Hardening.NORMAL
-        return standing.at(now, self._watch.thresholds).state
+        return standing.at(int(now) - 1, self._watch.thresholds).state
 
     def happened(self, kind: int, now: float) -> None:
         if self._watch.hardens:
@@ -227,34 +257,30 @@ class _SiteTraffic:
         if self._shared_in == int(now) or not self._watch.hardens or self._silence.lasts(now):
             return
         self._shared_in = int(now)
-        pending = self._take()
-        if pending is None:
-            return
+        pending = self._take(now)
         told = False
         try:
             told = await self._merge(pending, now)
         finally:
             if not told:
-                self._untold.append(pending.at(now))
+                self._untold.append(pending)
 
-    def _take(self) -> History | None:
-        """What was counted and nobody was told yet, None for nothing."""
+    def _take(self, now: float) -> Minutes:
+        """What was counted lately and nobody was told yet."""
         events: list[int] = []
         with suppress(IndexError):  # another thread was faster
             for _ in range(len(self._events)):
                 events.append(self._events.popleft())
-        minutes: dict[int, Counts] = {}
+        pending: Minutes = {}
         for event, times in Counter(events).items():
-            minute = event >> 3
-            minutes[minute] = minutes.get(minute, Counts()).plus(_KINDS[event & 7], times)
-        pending = History(min(minutes), minutes) if minutes else None
+            pending = together(pending, {event >> 3: Counts().plus(_KINDS[event & 7], times)})
         with suppress(IndexError):
             while self._untold:
-                earlier = self._untold.popleft()
-                pending = pending.plus(earlier) if pending is not None else earlier
-        return pending
+                pending = together(pending, self._untold.popleft())
+        last = int(now) // MINUTE - 1
+        return {minute: counts for minute, counts in pending.items() if minute >= last}
 
-    async def _merge(self, pending: History, now: float) -> bool:
+    async def _merge(self, pending: Minutes, now: float) -> bool:
         """Whether the record in the store has what is pending. Whoever was faster comes first."""
         value = self._value
         for _ in range(ATTEMPTS):
@@ -277,7 +303,7 @@ class _SiteTraffic:
             return
         thresholds = self._watch.thresholds
         self._standing = record.standing.at(now, thresholds)
-        self.is_busy = record.history.last_minute(now).challenges >= thresholds.least_challenges
+        self.is_busy = record.last_minute(now).challenges >= thresholds.least_challenges
         before, self._logged = self._logged, self._standing.state
         if before != self._logged:
             signal = self._standing.signal

@@ -46,7 +46,7 @@ async def may_have(head: RequestHead, site: Site, own: Endpoints) -> Granted | L
             return Limited(_seconds(ends_at - now))
         case Counted(count=step):
             pass
-    match await own.traffic.asked(site.key, client, network, now):
+    match await own.traffic.asked(site.key, client, network, step, now):
         case Full(until=until):
             return Limited(_seconds(until - now))
         case Hardening() as state:

@@ -34,6 +34,9 @@ LEAST_SALT: Final = 8
 MOST_SALT: Final = 44  # the WASM solver takes 55 bytes, and up to 11 are the nonce's (cap.md 3.4)
 SITE_KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")  # it stands in paths and between colons
 
+# Milder than elsewhere: a calm challenge is a second of a phone already, and sixteen would give up on visitors first.
+MULTIPLIERS: Final = Multipliers(1, 1.5, 2)
+
 _ONE_DIGIT: Final = 16  # so many times the work of a puzzle is one more digit of its target
 
 _CHALLENGE: Final = Struct(">BHBBIIH8s8s16s")  # a multiple of three bytes with its MAC: no spare bits in base64
@@ -179,15 +182,14 @@ class CapChallenges:
         challenge_lifetime: int = 600,
         token_lifetime: int = 1200,
         time_lock: TimeLock | None = None,
-        multipliers: Multipliers | None = None,
+        multipliers: Multipliers = MULTIPLIERS,
     ) -> None:
         self.site_key = site_key
         self.binding = binding
         self.work = work if work is not None else Work()
         if self.work.problem() is not None or (self.work.squarings > 0) != (time_lock is not None):
             raise ValueError("work that can't be done")
-        states = multipliers or Multipliers()
-        self._works = tuple(self.work.times(states.of(state)) for state in Hardening)
+        self._works = tuple(self.work.times(multipliers.of(state)) for state in Hardening)
         self._challenge_lifetime = challenge_lifetime
         self._token_lifetime = token_lifetime
         self._time_lock = time_lock
