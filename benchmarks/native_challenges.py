@@ -88,7 +88,7 @@ def issue(how_many: int = 5_000) -> float:
             now = started + number / 1000
             if not isinstance(world.store.count(b"0123456789abcdef", WINDOW, now), Counted):
                 raise RuntimeError("the store did not count")
-            state = run(traffic.asked("default", PEER, CLIENT, now), world)
+            state = run(traffic.asked("default", PEER, CLIENT, 1, now), world)
             if not isinstance(state, Hardening):
                 raise RuntimeError("the cap on all was reached")
             engine.issue(now=now, nonce=os.urandom(4), step=1, state=state, client=CLIENT)

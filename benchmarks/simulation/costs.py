@@ -9,14 +9,14 @@ from typing import Final
 
 from benchmarks.simulation.assumptions import CORE, DEVICES, GPU, MILLION, Solver
 from benchmarks.simulation.clients import ATTACKER, MINUTE
+from benchmarks.simulation.course import STEPS, course
 from benchmarks.simulation.runs import Result
 from benchmarks.simulation.world import hashes_without_hardening
 from caputchin_gate.difficulty import Curve, Hardening, Multipliers
 from caputchin_gate.engines.altcha.version2 import ALGORITHMS
-from caputchin_gate.engines.cap import Work
+from caputchin_gate.engines.cap import MULTIPLIERS, Work
 
 HOUR: Final = 3600.0
-STEADY: Final = 10 * MINUTE
 EASIEST: Final = 4096  # hashes: the first challenge of a client in its minute
 SQUARINGS: Final = 75_000
 
@@ -36,16 +36,16 @@ class Attack:
 
 
 def attack(result: Result) -> Attack:
-    """What is sent after the run is as hard as what was asked for in its last minutes: the state is steady by then."""
+    """The pace is that of the run. Which states the site is in after it, follows from what counts of that pace."""
     issued = [asked for asked in result.of(ATTACKER, "during") if asked.token]
-    end = result.run.begins + result.run.lasts
-    last = statistics.fmean(asked.hashes for asked in issued if asked.at >= end - STEADY)
+    minutes = MILLION / len(issued) * result.run.lasts / MINUTE
+    states, multipliers = course(*result.paces(), minutes), Multipliers()
+    later = states[int(result.run.lasts / MINUTE * STEPS) :]
     curve = Curve()
+    calm = statistics.fmean(hashes_without_hardening(asked, curve) for asked in issued)
+    rest = (MILLION - len(issued)) * calm * statistics.fmean(map(multipliers.of, later))
     return Attack(
-        result.run.name,
-        MILLION / len(issued) * result.run.lasts / (24 * HOUR),
-        MILLION * statistics.fmean(hashes_without_hardening(asked, curve) for asked in issued),
-        sum(asked.hashes for asked in issued) + (MILLION - len(issued)) * last,
+        result.run.name, minutes * MINUTE / (24 * HOUR), MILLION * calm, sum(one.hashes for one in issued) + rest
     )
 
 
@@ -120,8 +120,8 @@ def kinds() -> Iterator[Kind]:
     costs = [(cost, 16**digits) for cost, digits in map(ALGORITHMS["SCRYPT"].cost_and_digits, works)]
     sizes = _pair(cost * tries for cost, tries in costs)
     yield Kind("ALTCHA, `SCRYPT`", *sizes, _each(sizes, 2 / _NATIVE_SCRYPT), _NATIVE_SCRYPT, _GPU_SCRYPT)
-    yield _cap("Cap, 50 puzzles", Work(), critical)
-    yield _cap("Cap, `puzzles = 8`", Work(puzzles=8), critical)
+    yield _cap("Cap, 50 puzzles", Work())
+    yield _cap("Cap, `puzzles = 8`", Work(puzzles=8))
     chains = _pair((SQUARINGS, SQUARINGS))  # it does not harden
     gpu = _NATIVE_SQUARINGS * _GPU_CORES
     yield Kind("Cap, `squarings = 75000`", *chains, _each(chains, _BROWSER_SQUARING), _NATIVE_SQUARINGS, gpu)
@@ -134,9 +134,9 @@ def _pbkdf2(works: tuple[int, int]) -> Kind:
     return Kind("ALTCHA, `PBKDF2/SHA-256`", *iterations, seconds, _NATIVE_ITERATIONS, _GPU_ITERATIONS)
 
 
-def _cap(name: str, work: Work, multiplier: float) -> Kind:
+def _cap(name: str, work: Work) -> Kind:
     """Cap's widget uses all cores of a device, so its own benchmark says how long."""
-    calm, critical = (one.puzzles * 16.0**one.difficulty for one in (work, work.times(multiplier)))
+    calm, critical = (one.puzzles * 16.0**one.difficulty for one in (work, work.times(MULTIPLIERS.of(Hardening.CRITICAL))))
     usual = Work().puzzles * 16.0 ** Work().difficulty
     laptop, *_ = _CAP_SECONDS
     slower = tuple(seconds / laptop for seconds in _CAP_SECONDS)

@@ -13,6 +13,7 @@ from benchmarks.simulation import clients
 from benchmarks.simulation.assumptions import rhythm
 from benchmarks.simulation.world import Asked, World
 from caputchin_gate.difficulty import Hardening
+from caputchin_gate.traffic import COUNTED
 
 MINUTE = 60.0
 HOUR = 3600.0
@@ -99,6 +100,15 @@ class Result:
         issued = sum(bool(one.token) for one in asked)
         return (len(asked) - issued) / issued if issued else 0.0
 
+    def paces(self) -> tuple[float, float]:
+        """Challenges in a minute that count for the site's state, before the event and while it lasts."""
+        run = self.run
+        before, during = (
+            sum(asked.step <= COUNTED for asked in self.asked if asked.token and self.phase(asked.at) == phase)
+            for phase in ("before", "during")
+        )
+        return before / run.before * MINUTE, during / run.lasts * MINUTE
+
     @cached_property
     def states(self) -> Sequence[tuple[float, Hardening]]:
         """When the state changed, as the challenges tell: seconds since the event began."""
@@ -142,10 +152,10 @@ BOTNET = Run("a botnet of 10,000 clients", attacker=partial(clients.botnet, size
 SOLVER = Run("a GPU behind 16 addresses", attacker=partial(clients.fast_solver, addresses=16), counts=True)
 RUNS = (RUSH, FORGER, LOUD, BOTNET, SOLVER)
 
-# A hundredth of a botnet that asks for 100,000 challenges a minute, and of the cap in all: what is refused is the same.
+# A thousandth of a botnet that asks for 900,000 challenges a minute, and of the cap in all: what is refused is the same.
 LOCKOUT = Run(
-    "100,000 challenges a minute are asked for",
-    attacker=partial(clients.botnet, size=100, every=6.0),
+    "900,000 challenges a minute are asked for",
+    attacker=partial(clients.botnet, size=10, every=2 / 3),
     lasts=10 * MINUTE,
     peak=20.0,
     in_process={"challenges_per_minute_in_all": 600},
