@@ -12,6 +12,7 @@ Assumed: everything in `assumptions.py`, with its source.
     world.py        the clock, the site, its clients as generators
     clients.py      who comes
     runs.py         what happens, and what came of it
+    course.py       what becomes of it in hours and days
     costs.py        hours and money
     page.py         docs/choosing.md, from its template
     picture.py      docs/simulation.png

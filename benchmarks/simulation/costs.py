@@ -136,7 +136,9 @@ def _pbkdf2(works: tuple[int, int]) -> Kind:
 
 def _cap(name: str, work: Work) -> Kind:
     """Cap's widget uses all cores of a device, so its own benchmark says how long."""
-    calm, critical = (one.puzzles * 16.0**one.difficulty for one in (work, work.times(MULTIPLIERS.of(Hardening.CRITICAL))))
+    calm, critical = (
+        one.puzzles * 16.0**one.difficulty for one in (work, work.times(MULTIPLIERS.of(Hardening.CRITICAL)))
+    )
     usual = Work().puzzles * 16.0 ** Work().difficulty
     laptop, *_ = _CAP_SECONDS
     slower = tuple(seconds / laptop for seconds in _CAP_SECONDS)

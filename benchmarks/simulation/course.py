@@ -1,6 +1,6 @@
 """The states of a site whose traffic has changed for good: hours, in which nobody can run each request.
 
-The rules are the gate's own (`hardening.merged`), fed with as many challenges in each half of a minute.
+The rules are the gate's own (`hardening.merged`), told at the end of each half of a minute what came in it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ def course(usual: float, then: float, minutes: float) -> Sequence[Hardening]:
     states = []
     for step in range(int((HOUR + minutes) * STEPS)):
         happened = Counts((usual if step < HOUR * STEPS else then) / STEPS)
-        record = merged(record, {step // STEPS: happened}, step * MINUTE / STEPS, thresholds)
+        now = (step + 1) * MINUTE / STEPS - 0.1
+        record = merged(record, {step // STEPS: happened}, now, thresholds)
         states.append(record.standing.state)
     return states[HOUR * STEPS :]
 

@@ -10,7 +10,8 @@ from benchmarks.report import number
 from benchmarks.simulation import costs
 from benchmarks.simulation.assumptions import CORE, DEVICES, GPU, MILLION
 from benchmarks.simulation.clients import ATTACKER, MINUTE, VISITORS
-from benchmarks.simulation.runs import BOTNET, FORGER, LOUD, PEAK, RUSH, Result, Run
+from benchmarks.simulation.course import course, minutes_above
+from benchmarks.simulation.runs import BOTNET, PEAK, RUSH, Result, Run
 from caputchin_gate.difficulty import Curve, Hardening, Multipliers, target_for
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -27,6 +28,7 @@ def page(results: Sequence[Result], lockout: Result) -> str:
         "events": _events(results),
         "devices": _devices(),
         "attacks": _attacks([costs.attack(result) for result in results if result.run.counts]),
+        "lasting": _lasting(),
         "kinds": _kinds(),
         "shared": _shared(),
         "sources": _sources(),
@@ -44,9 +46,6 @@ def _figures(by_run: Mapping[str, Result], lockout: Result) -> dict[str, str]:
     *_, old = DEVICES
     return {
         "botnet_seen": _time(of(BOTNET).reached(Hardening.CRITICAL)),
-        "botnet_over": _time(of(BOTNET).fell_to(Hardening.NORMAL)),
-        "loud_state": _highest(of(LOUD)),
-        "forger_state": _highest(of(FORGER)),
         "rush_state": _highest(of(RUSH)),
         "longest_search": _time(max(waited.searched for result in by_run.values() for waited in result.waited)),
         "longest_felt": _time(max(waited.felt for result in by_run.values() for waited in result.waited)),
@@ -66,7 +65,7 @@ def _events(results: Iterable[Result]) -> str:
                 result.run.name,
                 _highest(result) if seen is not None else "normal",
                 _time(seen),
-                _time(result.fell_to(Hardening.NORMAL)),
+                _time(result.fell_to(Hardening.NORMAL)) if seen is not None else "",
                 _range(result, ATTACKER) if result.run.attacker is not None else "",
                 _range(result, VISITORS),
             )
@@ -99,6 +98,17 @@ def _devices() -> str:
         for state, hashes in work.items()
     ]
     return _table(("first challenge", *(device.name for device in DEVICES)), rows)
+
+
+def _lasting() -> str:
+    """How long a site is in which state that has so many times as many challenges, and keeps them."""
+    usual, day = 100, 24 * 60
+    rows = []
+    for times in (3, 10, 20, 100, 250):
+        states = course(usual, times * usual, day)
+        above = (minutes_above(state, states) for state in reversed(Hardening) if state is not Hardening.CRITICAL)
+        rows.append((f"{times} times as many", *(_hours(minutes) for minutes in above)))
+    return _table(("from now on", "critical for", "under attack until after", "normal again after"), rows)
 
 
 def _attacks(attacks: Iterable[costs.Attack]) -> str:
@@ -173,6 +183,12 @@ def _time(seconds: float | None) -> str:
     if seconds < 2 * MINUTE:
         return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
     return f"{seconds / MINUTE:.0f} min"
+
+
+def _hours(minutes: float) -> str:
+    if not minutes:
+        return "never"
+    return f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.1f} h"
 
 
 def _days(days: float) -> str:

@@ -152,7 +152,7 @@ BOTNET = Run("a botnet of 10,000 clients", attacker=partial(clients.botnet, size
 SOLVER = Run("a GPU behind 16 addresses", attacker=partial(clients.fast_solver, addresses=16), counts=True)
 RUNS = (RUSH, FORGER, LOUD, BOTNET, SOLVER)
 
-# A thousandth of a botnet that asks for 900,000 challenges a minute, and of the cap in all: what is refused is the same.
+# A thousandth of a botnet that asks for 900,000 challenges a minute, and of the cap in all: as much is refused.
 LOCKOUT = Run(
     "900,000 challenges a minute are asked for",
     attacker=partial(clients.botnet, size=10, every=2 / 3),
