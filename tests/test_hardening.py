@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import reduce
 from math import inf
 
 import pytest
@@ -15,7 +17,7 @@ from caputchin_gate.hardening import (
     MINUTE,
     NORMAL,
     Counts,
-    History,
+    Minutes,
     Record,
     Signal,
     Standing,
@@ -23,6 +25,7 @@ from caputchin_gate.hardening import (
     assess,
     merged,
     parse,
+    together,
 )
 
 CALM, SUSPICIOUS, UNDER_ATTACK, CRITICAL = Hardening
@@ -31,13 +34,30 @@ NOON = 30_000_000 * MINUTE  # the beginning of a minute
 PRESENT = NOON // MINUTE
 
 
-def history(earlier: float, last: Counts, *, known: int = HOUR) -> History:
-    """So many challenges in each of the known minutes before the one that has just begun, and now these events."""
-    minutes = {PRESENT - ago: Counts(earlier) for ago in range(1, known + 2)}
-    return History(PRESENT - known - 1, {**minutes, PRESENT - 1: Counts(), PRESENT: last})
+def steady(a_minute: float, minutes: int = HOUR) -> Record:
+    """As many challenges in each of so many minutes, which are over since a minute."""
+    record: Record | None = None
+    for minute in range(PRESENT - 1 - minutes, PRESENT - 1):
+        record = merged(record, {minute: Counts(a_minute)}, minute * MINUTE, USUAL)
+    return (record or Record(PRESENT - 1)).settle(PRESENT, USUAL)
 
 
-def state(past: History, now: float = NOON, thresholds: Thresholds = USUAL) -> tuple[Hardening, Signal | None]:
+def history(earlier: float, last: Counts, *, known: int = HOUR) -> Record:
+    """That, and then these events."""
+    return steady(earlier, known).plus({PRESENT: last}, PRESENT)
+
+
+def at_a_pace(
+    record: Record | None, a_minute: float, minutes: float, start: float = NOON
+) -> Iterator[tuple[float, Record]]:
+    """The minutes that have passed and the record, every ten seconds."""
+    for step in range(int(minutes * 6)):
+        now = start + 10 * step + 9
+        record = merged(record, {int(now // MINUTE): Counts(a_minute / 6)}, now, USUAL)
+        yield (step + 1) / 6, record
+
+
+def state(past: Record, now: float = NOON, thresholds: Thresholds = USUAL) -> tuple[Hardening, Signal | None]:
     return assess(past, now, thresholds)
 
 
@@ -81,7 +101,7 @@ def test_a_young_site_is_compared_with_what_is_known_of_it(known: int, challenge
 
 
 def test_the_first_event_of_a_site_raises_nothing() -> None:
-    assert state(History.of(NOON, Counts(1))) == (CALM, None)
+    assert state(merged(None, {PRESENT: Counts(1)}, NOON, USUAL)) == (CALM, None)
 
 
 @pytest.mark.parametrize(
@@ -156,25 +176,89 @@ def test_a_signal_whose_thresholds_are_infinite_is_off() -> None:
 
 @pytest.mark.parametrize("second", range(0, 60, 7))
 def test_at_a_steady_rate_every_minute_has_as_many_wherever_it_begins(second: int) -> None:
-    minutes = {PRESENT - ago: Counts(600) for ago in range(1, HOUR + 2)}
-    past = History(PRESENT - HOUR - 1, {**minutes, PRESENT: Counts(10 * second)})
+    past = steady(600).plus({PRESENT - 1: Counts(600), PRESENT: Counts(10 * second)}, PRESENT)
     now = NOON + second
     assert past.last_minute(now).challenges == pytest.approx(600)
-    assert past.usual(now, 300) == pytest.approx(600)
+    assert past.usual == pytest.approx(600)
     assert state(past, now) == (CALM, None)
 
 
 def test_a_flood_is_still_seen_when_the_minute_is_over() -> None:
-    past = History(PRESENT - HOUR, {PRESENT - HOUR: Counts(60), PRESENT - 1: Counts(1000)})
+    past = steady(1).plus({PRESENT - 1: Counts(1000)}, PRESENT)
     assert [state(past, NOON + second)[0] for second in (-1, 0, 1, 20)] == [CRITICAL] * 4
     assert state(past, NOON + 60) == (CALM, None)
 
 
-def test_the_usual_rate_leaves_the_last_minute_out_and_forgets_after_an_hour() -> None:
-    past = History(PRESENT - 1000, {PRESENT - HOUR - 1: Counts(600), PRESENT: Counts(5000)})
-    assert past.usual(NOON, 300) == 10
-    assert past.usual(NOON + 30, 300) == 5
-    assert past.usual(NOON + 60, 300) == 0
+# What is usual
+
+
+@pytest.mark.parametrize("minutes", [5, 7, 59, 60, 600])
+def test_a_steady_rate_is_usual_however_long_it_lasts(minutes: int) -> None:
+    record = steady(100, minutes)
+    assert (record.known, record.usual) == (min(minutes, 60), pytest.approx(100))
+
+
+def test_what_is_usual_is_a_mean_of_about_an_hour() -> None:
+    record: Record | None = None
+    for minute in range(PRESENT - 601, PRESENT - 1):
+        record = merged(record, {minute: Counts(100 + 20 * (minute % 2))}, minute * MINUTE, USUAL)
+    assert record is not None
+    assert record.usual == pytest.approx(110, abs=1)
+    record = record.plus({PRESENT - 1: Counts(170)}, PRESENT)
+    assert record.settle(PRESENT + 1, USUAL).usual == pytest.approx(111, abs=1)  # a sixtieth of what is more
+
+
+@pytest.mark.parametrize("gap", [1, 10, 59, 60, 61, 600])
+@pytest.mark.parametrize("known", [0, 3, 30, 60])
+def test_a_gap_is_as_many_minutes_without_any_challenge(known: int, gap: int) -> None:
+    begun = by_minutes = steady(100, known)
+    for present in range(PRESENT, PRESENT + gap + 1):
+        by_minutes = by_minutes.settle(present, USUAL)
+    assert begun.settle(PRESENT + gap, USUAL) == by_minutes
+    assert by_minutes.known == min(60, known + gap)
+
+
+@pytest.mark.parametrize("gap", [30, 600, 10**5, 10**9])
+def test_what_is_usual_fades_in_hours_without_visitors(gap: int) -> None:
+    assert steady(100).settle(PRESENT + gap, USUAL).usual == pytest.approx(100 * (59 / 60) ** gap, abs=1e-6)
+
+
+def test_an_attack_that_goes_on_is_one_for_hours() -> None:
+    """250 times as many as usual."""
+    states = {minutes: record.standing.state for minutes, record in at_a_pace(steady(40), 10_000, 5 * 60)}
+    assert {found for minutes, found in states.items() if minutes > 1} == {CRITICAL}
+
+
+@pytest.mark.parametrize("usual", [0, 1, 4, 19])
+def test_a_quiet_site_does_not_get_used_to_an_attack_either(usual: int) -> None:
+    states = {minutes: record.standing.state for minutes, record in at_a_pace(steady(usual), 1000, 2 * 60)}
+    assert {found for minutes, found in states.items() if minutes > 1} == {CRITICAL}
+
+
+def test_a_site_that_grew_tenfold_for_good_is_calm_again_after_some_hours() -> None:
+    states = {minutes: record.standing.state for minutes, record in at_a_pace(steady(100), 1000, 4 * 60)}
+    assert {found for minutes, found in states.items() if 2 < minutes < 25} == {UNDER_ATTACK}
+    assert {found for minutes, found in states.items() if 40 < minutes < 120} == {SUSPICIOUS}
+    assert {found for minutes, found in states.items() if minutes > 180} == {CALM}
+
+
+@pytest.mark.parametrize("a_minute", [1, 20, 30])
+def test_a_quiet_site_may_grow_as_it_likes_as_long_as_nobody_would_notice(a_minute: int) -> None:
+    *_, (_, record) = at_a_pace(steady(0), a_minute, 5 * 60)
+    assert record.usual == pytest.approx(a_minute, rel=0.02)
+
+
+def test_a_site_that_starts_busy_is_not_held_to_its_first_minute() -> None:
+    states = {record.standing.state for minutes, record in at_a_pace(None, 5000, 60) if minutes > 11}
+    assert states == {CALM}
+
+
+def test_after_an_attack_of_an_hour_the_next_one_is_seen() -> None:
+    *_, (_, record) = at_a_pace(steady(40), 10_000, 60)
+    *_, (_, record) = at_a_pace(record, 40, 30, NOON + 3600)
+    assert record.standing.state is CALM
+    *_, (_, record) = at_a_pace(record, 10_000, 1, NOON + 90 * MINUTE)
+    assert record.standing.state is CRITICAL
 
 
 # The sticky rule
@@ -206,22 +290,11 @@ def test_a_state_sticks_for_its_window(fresh: Mapping[int, Hardening], expected:
 
 
 def test_critical_and_then_calm_is_critical_at_9_59_and_normal_at_10_01() -> None:
-    record = merged(Record(history(10, Counts())), History.of(NOON, Counts(1000)), NOON, USUAL)
+    record = merged(steady(10), {PRESENT: Counts(1000)}, NOON, USUAL)
     for second, expected in ((30, CRITICAL), (9 * 60 + 59, CRITICAL), (10 * 60 + 1, CALM)):
         now = NOON + second
         assert record.standing.at(now, USUAL).state == expected
-        assert merged(record, History.of(now, Counts(1)), now, USUAL).standing.state == expected
-
-
-def test_a_flood_that_goes_on_becomes_usual_within_half_an_hour() -> None:
-    record, states = Record(history(10, Counts())), {}
-    for second in range(0, 40 * MINUTE, 6):  # a hundred times as many as in the hour before
-        now = NOON + second
-        record = merged(record, History.of(now, Counts(100)), now, USUAL)
-        states[second] = record.standing.state
-    assert {states[minute * MINUTE] for minute in range(1, 13)} == {CRITICAL}
-    assert {states[minute * MINUTE] for minute in range(14, 25)} == {SUSPICIOUS}
-    assert {states[minute * MINUTE] for minute in range(28, 40)} == {CALM}
+        assert merged(record, {int(now // MINUTE): Counts(1)}, now, USUAL).standing.state == expected
 
 
 def test_the_windows_are_settings() -> None:
@@ -236,7 +309,7 @@ def test_the_windows_are_settings() -> None:
 def test_no_state_from_the_far_future_lasts_longer_than_its_window() -> None:
     standing = Standing(CRITICAL, Signal.SPIKE, NOON + 10**9)
     assert standing.at(NOON, USUAL) == Standing(CRITICAL, Signal.SPIKE, NOON + 600)
-    record = merged(Record(history(10, Counts()), standing), History.of(NOON, Counts(1)), NOON, USUAL)
+    record = merged(replace(steady(10), standing=standing), {PRESENT: Counts(1)}, NOON, USUAL)
     assert record.standing.at(NOON + 601, USUAL) == NORMAL
 
 
@@ -244,37 +317,47 @@ def test_no_state_from_the_far_future_lasts_longer_than_its_window() -> None:
 def test_what_was_just_counted_counts_when_the_clock_was_set_back(back: int) -> None:
     before = history(100, Counts(150))
     now = NOON - back
-    record = merged(Record(before), History.of(now, Counts(160)), now, USUAL)
-    assert record.standing.state == SUSPICIOUS
-    later = merged(record, History.of(now + 3600, Counts(1)), now + 3600, USUAL)
+    record = merged(before, {now // MINUTE: Counts(160)}, now, USUAL)
+    assert (record.standing.state, record.usual) == (SUSPICIOUS, before.usual)
+    later = merged(record, {(now + 3600) // MINUTE: Counts(1)}, now + 3600, USUAL)
     assert later.standing.state == CALM
 
 
 def test_another_machines_clock_may_be_ahead() -> None:
-    ahead = History.of(NOON, Counts(200))
-    record = merged(Record(history(100, Counts()).plus(ahead)), History.of(NOON - 5, Counts(100)), NOON - 5, USUAL)
-    assert record.history.minutes[PRESENT] == Counts(200)
-    assert record.history.last_minute(NOON - 5).challenges >= 300
+    ahead = history(100, Counts(200))
+    record = merged(ahead, {PRESENT - 1: Counts(100)}, NOON - 5, USUAL)
+    assert record.minutes[PRESENT] == Counts(200)
+    assert record.last_minute(NOON - 5).challenges >= 300
 
 
 @pytest.mark.parametrize("forward", [600, 86_400, 10**8])
 def test_a_clock_that_was_set_forward_leaves_an_empty_hour(forward: int) -> None:
     now = NOON + forward
-    record = merged(Record(history(100, Counts(100))), History.of(now, Counts(10)), now, USUAL)
+    record = merged(history(100, Counts(100)), {now // MINUTE: Counts(10)}, now, USUAL)
     assert record.standing.state == CALM
-    assert len(record.history.minutes) <= HOUR + 2
+    assert len(record.minutes) == 1
+    assert record.usual < 100
 
 
 # Records
 
 counts = st.builds(Counts, *[st.integers(0, 2**31 - 1)] * 6)
-moments = st.integers(0, 2**32 - 1)
-histories = st.builds(History, moments, st.dictionaries(moments, counts, max_size=70))
+moments = st.integers(-(2**31), 2**31 - 1)
 standings = st.builds(
     Standing, st.sampled_from(Hardening), st.sampled_from([None, *Signal]), st.floats(-1e12, 1e12, width=64)
 )
-records = st.builds(Record, histories, standings)
-near = st.builds(History, st.just(PRESENT), st.dictionaries(st.integers(PRESENT - HOUR, PRESENT), counts, max_size=5))
+
+
+@st.composite
+def any_records(draw: st.DrawFn) -> Record:
+    minutes = draw(st.dictionaries(moments, counts, max_size=70))
+    settled = draw(st.integers(-(2**31), min(minutes, default=2**31 - 1)))
+    usual = draw(st.floats(0, 1e300))
+    return Record(settled, draw(st.integers(0, HOUR)), usual, minutes, draw(standings))
+
+
+records = any_records()
+near = st.dictionaries(st.integers(PRESENT - 3, PRESENT + 1), counts, max_size=5)
 
 
 @given(records)
@@ -282,7 +365,7 @@ def test_a_record_is_read_as_it_was_written(record: Record) -> None:
     assert parse(bytes(record)) == record
 
 
-@given(st.binary(max_size=400) | st.binary(max_size=60).map(lambda tail: b"\1\0\0" + tail))
+@given(st.binary(max_size=400) | st.binary(max_size=60).map(lambda tail: b"\2\0\0" + tail))
 def test_any_bytes_are_a_record_or_none(value: bytes) -> None:
     record = parse(value)
     assert record is None or bytes(record) == value
@@ -294,39 +377,39 @@ def test_any_bytes_are_a_record_or_none(value: bytes) -> None:
         lambda value: b"",
         lambda value: value[:-1],
         lambda value: value + b"\0",
-        lambda value: b"\2" + value[1:],
+        lambda value: b"\1" + value[1:],
         lambda value: value[:1] + b"\4" + value[2:],
         lambda value: value[:2] + b"\5" + value[3:],
         lambda value: value[:3] + b"\x7f\xf8" + value[5:],  # until: not a number
         lambda value: value[:3] + b"\x7f\xf0" + bytes(6) + value[11:],  # and infinite
-        lambda value: value[:16] + value[44:72] + value[16:44] + value[72:],  # minutes out of order
-        lambda value: value[:16] + value[16:44] * 2 + value[72:],
+        lambda value: value[:15] + b"\x3d" + value[16:],  # known: 61 minutes
+        lambda value: value[:16] + b"\xbf" + value[17:],  # usual: below zero
+        lambda value: value[:16] + b"\x7f\xf8" + value[18:],  # and not a number
+        lambda value: value[:25] + value[53:81] + value[25:53],  # minutes out of order
+        lambda value: value[:25] + value[25:53] * 2,
+        lambda value: value[:11] + b"\x7f" + value[12:],  # settled after them
     ],
 )
 def test_what_is_no_record_of_ours_is_no_record(spoil: object) -> None:
-    value = bytes(Record(history(1, Counts(1))))
+    value = bytes(steady(1).plus({PRESENT - 1: Counts(1), PRESENT: Counts(2)}, PRESENT))
     assert parse(value) is not None
     assert callable(spoil)
     assert parse(spoil(value)) is None
 
 
 @given(records, near, st.integers(0, 2**31))
-def test_whatever_stands_in_the_store_becomes_a_small_record(record: Record, pending: History, now: int) -> None:
+def test_whatever_stands_in_the_store_becomes_a_small_record(record: Record, pending: Minutes, now: int) -> None:
     after = merged(record, pending, now, USUAL)
-    assert len(after.history.minutes) <= HOUR + 3
-    assert len(bytes(after)) < 2048
+    assert len(after.minutes) <= 3
+    assert len(bytes(after)) < 128
+    assert after.settled <= now // MINUTE + 1
     assert parse(bytes(after)) == after
     assert after.standing.until <= now + 600
-    assert merged(after, History.of(now + 8000, Counts(1)), now + 8000, USUAL).standing.state == CALM
+    assert merged(after, {(now + 8000) // MINUTE: Counts(1)}, now + 8000, USUAL).standing.state == CALM
 
 
 @given(st.lists(near, min_size=1, max_size=5), st.randoms(use_true_random=False))
-def test_histories_add_up_to_the_same_in_any_order(parts: list[History], random: object) -> None:
+def test_what_processes_counted_adds_up_to_the_same_in_any_order(parts: list[Minutes], random: object) -> None:
     shuffled = list(parts)
     random.shuffle(shuffled)  # type: ignore[attr-defined]
-    one, other = parts[0], shuffled[0]
-    for part in parts[1:]:
-        one = one.plus(part)
-    for part in shuffled[1:]:
-        other = part.plus(other)
-    assert one == other
+    assert reduce(together, parts) == reduce(together, shuffled)
