@@ -40,6 +40,10 @@ def state_in(challenge: dict[str, Any]) -> Hardening:
     return Hardening(base64.urlsafe_b64decode(challenge["token"])[4] >> 6)
 
 
+def client(number: int) -> str:
+    return f"198.51.100.{number}"
+
+
 # With a clock of our own
 
 
@@ -70,16 +74,18 @@ class Site:
         assert status == 200
         return state_in(challenge)
 
-    def send(self, token: str, field: str = "caputchin-token") -> bool:
+    def send(self, token: str, field: str = "caputchin-token", *, peer: str = "203.0.113.9") -> bool:
         """Whether a form with this token is let in."""
         headers = {"content-type": ("application/x-www-form-urlencoded",)}
-        head = RequestHead("POST", "/contact", headers=headers, peer="203.0.113.9")
+        head = RequestHead("POST", "/contact", headers=headers, peer=peer)
         body = iter((f"{field}={token}".encode(), BodyEnd.COMPLETE))
         return isinstance(self.gate.handle(head, lambda _: next(body)), Admit)
 
     def is_attacked(self, tokens: int = 60) -> None:
+        """By ten wrong tokens a second, not too many of one network."""
         for number in range(tokens):
-            assert not self.send("A" * 32 + f".{number}")
+            assert not self.send("A" * 32 + f".{number}", peer=client(number // 20))
+            self.now += 0.1
         self.now += 1
 
 
@@ -90,7 +96,7 @@ def test_wrong_tokens_raise_the_work_of_every_protocol_and_time_lowers_it() -> N
     _, cap = site.ask(CAP)
     _, altcha = site.ask(ALTCHA)
     assert (state_in(native), native["target"]) == (CRITICAL, 65535)
-    assert cap["challenge"] == {"c": 50, "s": 32, "d": 5}
+    assert cap["challenge"] == {"c": 100, "s": 32, "d": 4}  # twice as much, and not sixteen times
     assert altcha["maxnumber"] >= 2 * 16 * 4096
     assert site.gate.hardening() == {"default": "critical"}
     attacked = site.now
@@ -139,10 +145,11 @@ def test_the_verify_endpoint_of_another_back_end_counts_too(path: str) -> None:
             head = RequestHead("POST", "/.caputchin/cap/default/siteverify", peer="127.0.0.1")
             sent = {"secret": secret, "response": f"default:{'0' * 32}:{number:060x}"}
         else:
-            head = RequestHead("POST", "/.caputchin/cap/default/redeem", peer="203.0.113.9")
+            head = RequestHead("POST", "/.caputchin/cap/default/redeem", peer=client(number // 20))
             sent = {"token": "A" * 84, "solutions": [number]}
         body = iter((json.dumps(sent).encode(), BodyEnd.COMPLETE))
         site.gate.handle(head, lambda _, body=body: next(body))  # type: ignore[misc]
+        site.now += 0.1
     site.now += 1
     assert site.state() is CRITICAL
 
@@ -150,7 +157,8 @@ def test_the_verify_endpoint_of_another_back_end_counts_too(path: str) -> None:
 def test_verifying_by_hand_counts_too() -> None:
     site = Site()
     for number in range(60):
-        assert isinstance(site.gate.verify("A" * 32 + f".{number}", remote_ip="203.0.113.9"), Failed)
+        assert isinstance(site.gate.verify("A" * 32 + f".{number}", remote_ip=client(number // 20)), Failed)
+        site.now += 0.1
     site.now += 1
     _, challenge = site.ask()
     assert state_in(challenge) is CRITICAL
@@ -169,6 +177,34 @@ def test_the_settings_decide() -> None:
     assert site.state() is CALM
 
 
+def test_cap_has_multipliers_of_its_own() -> None:
+    site = Site(cap={"multipliers": [1, 2, 16]}, hardening={"multipliers": [1, 1.5, 2]})
+    site.is_attacked()
+    assert site.ask()[1]["target"] == target_for(base_targets(10_000)[0], 2)
+    assert site.ask(CAP)[1]["challenge"] == {"c": 50, "s": 32, "d": 5}
+
+
+def test_wrong_tokens_of_one_network_do_not_raise_a_site() -> None:
+    site = Site()
+    for number in range(600):
+        assert not site.send("A" * 32 + f".{number}")
+        site.now += 0.1
+    assert site.state() is CALM
+
+
+@pytest.mark.parametrize("path", [NATIVE, CAP, ALTCHA])
+def test_one_loud_client_does_not_make_the_site_harder_for_others(path: str) -> None:
+    site = Site()
+    for _ in range(600):
+        site.ask(path)
+        site.now += 0.1
+    assert site.state(peer=client(1)) is CALM
+    for number in range(80):
+        site.ask(path, peer=client(number))
+    site.now += 1
+    assert site.state(peer=client(1)) is SUSPICIOUS  # many do
+
+
 def test_hardening_can_be_switched_off() -> None:
     site = Site(hardening={"enabled": False})
     site.is_attacked(200)
@@ -179,7 +215,7 @@ def test_machines_in_datacenters_raise_the_state(tmp_path: Path) -> None:
     own = {"asn_database": database(tmp_path / "asn.mmdb"), "datacenter_asns": [HOSTER], "spike": False}
     site = Site(hardening=own)
     for number in range(400):
-        site.ask(peer=("192.0.2.7", "192.0.2.8", "192.0.2.9", "198.51.100.1")[number % 4])
+        site.ask(peer=f"192.0.2.{number // 2}" if number % 4 else client(number // 2))
         site.now += 0.05
     assert site.state() is UNDER_ATTACK
 
@@ -218,7 +254,7 @@ def test_a_store_that_hangs_stops_no_submission_from_being_refused(tmp_path: Pat
         with server.hanging():
             started = time.monotonic()
             for number in range(50):
-                assert not site.send("A" * 32 + f".{number}")
+                assert not site.send("A" * 32 + f".{number}", peer=client(9))
             assert time.monotonic() - started < 10  # one or two of them had to wait for the store
         site.now += 10
         assert site.state() is CRITICAL
@@ -286,6 +322,7 @@ def test_workers_agree_within_about_a_second(
         "GUNICORN_CMD_ARGS": "--keep-alive 60",
         "UVICORN_TIMEOUT_KEEP_ALIVE": "60",
         "GATE_STORE": store(tmp_path, opened),
+        "GATE_HARDENING": '{"bad_after": 0}',  # all clients here are one
     }
     server = opened.enter_context(serve(stack, app, environment=environment))
     attacked, other = two_workers(server.port)
@@ -304,7 +341,8 @@ def test_workers_agree_within_about_a_second(
 
 
 def test_a_flood_of_challenge_requests_raises_the_target(tmp_path: Path) -> None:
-    with serve("uvicorn-httptools", "tests.worker_processes:asgi", environment={"GATE_STORE": "memory"}) as server:
+    environment = {"GATE_STORE": "memory", "GATE_HARDENING": '{"least_challenges": 4}'}  # all clients here are one
+    with serve("uvicorn-httptools", "tests.worker_processes:asgi", environment=environment) as server:
         worker = Worker(server.port)
         calm = worker.challenge()
         started = time.monotonic()

@@ -28,7 +28,7 @@ def page(results: Sequence[Result], lockout: Result) -> str:
         "events": _events(results),
         "devices": _devices(),
         "attacks": _attacks([costs.attack(result) for result in results if result.run.counts]),
-        "lasting": _lasting(),
+        "lasting": _lasting(by_run[BOTNET.name]),
         "kinds": _kinds(),
         "shared": _shared(),
         "sources": _sources(),
@@ -100,15 +100,16 @@ def _devices() -> str:
     return _table(("first challenge", *(device.name for device in DEVICES)), rows)
 
 
-def _lasting() -> str:
-    """How long a site is in which state that has so many times as many challenges, and keeps them."""
-    usual, day = 100, 24 * 60
+def _lasting(botnet: Result) -> str:
+    """How long a site is in which state that has more challenges from now on."""
+    changes = {f"100 a minute, then {times} times as many": (100, 100 * times) for times in (3, 10, 20, 100, 250)}
+    before, then = botnet.paces()
     rows = []
-    for times in (3, 10, 20, 100, 250):
-        states = course(usual, times * usual, day)
-        above = (minutes_above(state, states) for state in reversed(Hardening) if state is not Hardening.CRITICAL)
-        rows.append((f"{times} times as many", *(_hours(minutes) for minutes in above)))
-    return _table(("from now on", "critical for", "under attack until after", "normal again after"), rows)
+    for name, paces in {**changes, f"{before:.0f} a minute, then the botnet's {then:,.0f}": (before, then)}.items():
+        states = course(*paces, 24 * 60)
+        below = (Hardening.UNDER_ATTACK, Hardening.SUSPICIOUS, Hardening.NORMAL)
+        rows.append((name, *(_hours(minutes_above(state, states)) for state in below)))
+    return _table(("challenges", "critical for", "under attack until after", "normal again after"), rows)
 
 
 def _attacks(attacks: Iterable[costs.Attack]) -> str:

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from caputchin_gate.difficulty import Hardening, Multipliers
+from caputchin_gate.difficulty import Hardening
 from caputchin_gate.engines import Binding, Solved
 from caputchin_gate.engines.cap import CapChallenges, Challenge, Redeemed, Refusal, Work
 from caputchin_gate.engines.rsw import TimeLock
@@ -614,7 +614,7 @@ def test_work_is_multiplied_by_more_or_longer_puzzles(work: Work, multiplier: fl
 def test_a_challenge_of_each_state_is_redeemed_for_a_token_that_passes(work: Work, state: Hardening) -> None:
     site = engine(work=work)
     challenge = site.issue(now=NOW, nonce=NONCE, state=state, client=None)
-    assert challenge.work == work.times(Multipliers().of(state))
+    assert challenge.work == work.times((1, 1, 1.5, 2)[state])  # milder than other kinds
     redeemed = site.redeem(challenge.token, solve_cap(as_sent(challenge)), now=NOW, client=None)
     assert isinstance(redeemed, Redeemed)
     assert isinstance(site.check(redeemed.token, now=NOW, client=None), Solved)
