@@ -83,10 +83,10 @@ async def _challenge(head: RequestHead, site: Site | None, own: Endpoints, allow
             return _refused(429, "Rate limit exceeded", {**allowed, **limits, **retry_after})
         case Counted():
             issued = site.cap.issue(now=now, nonce=own.clock.random_bytes(NONCE_BYTES), client=network)
-    return answer(200, _as_sent(issued), allowed)
+    return answer(200, as_sent(issued), allowed)
 
 
-def _as_sent(issued: Challenge) -> dict[str, Any]:
+def as_sent(issued: Challenge) -> dict[str, Any]:
     """A challenge as the widget reads it (cap.md 3.1, 5)."""
     work, common = issued.work, {"token": issued.token, "expires": issued.expires}
     if work.format == 1:

@@ -1,10 +1,11 @@
 """Caputchin's protocol (caputchin.md 4 and 6): sessions and wrapped tokens that cost no memory. The work is Cap's.
 
-    session id       issue time 4 | client tag 8 | nonce 16 | host | MAC 16, in base64url; the MAC covers the site key too
-    wrapped token    {"v":1,"k":SITE KEY,"s":SESSION ID,"t":HANDLE,"x":EXPIRY,"h":MAC} in base64url
+    session id       issue time 4 | client tag 8 | nonce 16 | host | MAC 16
+    wrapped token    {"v":1,"k":SITE KEY,"s":SESSION ID,"t":HANDLE,"x":EXPIRY,"h":MAC}
 
-A browser starts a session and gets a challenge with it, which is good with this session alone; it passes with the
-solutions, and the wrapped token is what a form carries. Both are good once: `claim_key` is claimed by who asks here.
+Both in base64url without padding; the MAC of a session id covers the site key too. A browser starts a session and gets
+a challenge with it, which is good with this session alone; it passes with the solutions, and the wrapped token is what
+a form carries. Challenge and token are good once: `claim_key` is claimed by who asks here.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from caputchin_gate.verdict import Failed, Reason
 SESSION_LIFETIME: Final = 900  # seconds
 TOKEN_LIFETIME: Final = 600
 LONGEST_TOKEN: Final = 4096
+LONGEST_SITE_KEY: Final = 256  # whatever its characters, a token with it is short enough
 
 _SESSION: Final = Struct(">I8s16s")
 _MAC_BYTES: Final = 16
@@ -188,7 +190,7 @@ class CaputchinSessions:
         envelope = _unwrapped(value)
         if envelope is None:
             return _MALFORMED
-        if not any([compare_digest(keys.mac(envelope), envelope.mac) for keys in self._keys]):
+        if not any(compare_digest(keys.mac(envelope), envelope.mac) for keys in self._keys):
             return FORGED
         if envelope.site_key != self.site_key:
             return FORGED
