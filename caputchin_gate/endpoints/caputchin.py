@@ -17,7 +17,7 @@ from urllib.parse import parse_qs
 
 from caputchin_gate.client_address import client_of, network_of
 from caputchin_gate.effects import Claim, ClaimResult, Count, Counted, StoreDown
-from caputchin_gate.endpoints.answers import MAX_FIELDS, answer, json_body, not_found, preflight
+from caputchin_gate.endpoints.answers import answer, json_body, not_found, preflight
 from caputchin_gate.endpoints.cap import as_sent
 from caputchin_gate.endpoints.sites import COUNT_WINDOW, Endpoints, Site, count_key, host_of
 from caputchin_gate.engines.cap import NONCE_BYTES, Redeemed, Refusal
@@ -79,7 +79,7 @@ def _network(head: RequestHead, own: Endpoints) -> str | None:
 
 def _bootstrap(head: RequestHead, own: Endpoints) -> Response:
     try:
-        (site_key,) = parse_qs(head.query, errors="strict", max_num_fields=MAX_FIELDS).get("sitekey", [None])
+        (site_key,) = parse_qs(head.query, errors="strict", max_num_fields=100).get("sitekey", [None])
     except ValueError:  # twice, or in a way that can't be read
         site_key = None
     if _site_of(site_key, own) is None:
