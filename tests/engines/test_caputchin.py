@@ -10,6 +10,7 @@ import base64
 import hmac
 import json
 import struct
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -189,6 +190,21 @@ def test_during_a_rotation_the_first_key_signs_and_all_verify() -> None:
     assert isinstance(check(old.wrap(session_id, now=NOW).text, both, client=HOME), Solved)
     assert check(old.wrap(session_id, now=NOW).text, engine(OTHER_KEY)) == FORGED
     assert not engine(OTHER_KEY).lives(session_id, now=NOW, client=HOME)
+
+
+def test_a_flood_of_sessions_that_nobody_passes_leaves_nothing() -> None:
+    sessions = engine()
+    tracemalloc.start()
+    try:
+        for number in range(100):  # what is made once is made
+            sessions.start(now=NOW, nonce=number.to_bytes(16), client=HOME, host="shop.example")
+        before, _ = tracemalloc.get_traced_memory()
+        for number in range(20_000):
+            sessions.start(now=NOW, nonce=number.to_bytes(16), client=f"203.0.113.{number}", host=f"{number}.example")
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert after - before < 10_000
 
 
 # The challenge belongs to its session
