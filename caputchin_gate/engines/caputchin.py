@@ -22,6 +22,7 @@ from typing import Any, Final
 
 from caputchin_gate.engines import FORGED, LEEWAY, Binding, Engine, KeyedHash, Solved, purpose_key, same_client
 from caputchin_gate.engines.cap import CapChallenges, Challenge, Redeemed, Refusal, Work
+from caputchin_gate.engines.native import NativeChallenges
 from caputchin_gate.engines.rsw import TimeLock
 from caputchin_gate.verdict import Failed, Reason
 
@@ -239,12 +240,13 @@ class EitherToken:
     the one is the dot of the other.
     """
 
-    def __init__(self, wrapped: Engine, native: Engine) -> None:
+    def __init__(self, wrapped: CaputchinSessions, native: NativeChallenges) -> None:
+        self.site_key = wrapped.site_key
         self._wrapped = wrapped
         self._native = native
 
     def check(self, value: str, *, now: float, client: str | None, action: str = "") -> Solved | Failed:
-        engine = self._native if "." in value else self._wrapped
+        engine: Engine = self._native if "." in value else self._wrapped
         return engine.check(value, now=now, client=client, action=action)
 
 
