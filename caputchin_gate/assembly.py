@@ -121,7 +121,7 @@ def _caputchin_sessions(
 def _caputchin_files(own: Mapping[str, Any]) -> Mapping[str, File]:
     """Without a public origin the gate is on the origin of its pages, whatever that is: no client tells it."""
     origin = own["caputchin"]["public_origin"] or ""
-    return files_of(own["caputchin"]["widget"], origin + own["mount"])
+    return files_of(own["caputchin"]["widget"] or {}, origin + own["mount"])
 
 
 def _altcha_challenges(configuration: Configuration, keys: Sequence[bytes]) -> dict[str, AltchaChallenges]:
@@ -267,6 +267,6 @@ def warnings_of(configuration: Configuration) -> list[str]:
     if configuration.top["store"] == "memory" and (own or configuration.has_receipts):
         warnings.append('store = "memory" knows one process only: with several workers use "sqlite"')
     bundle = configuration.in_process["caputchin"]["widget"]
-    if bundle and HOST not in bundle[WIDGET]:
+    if bundle is not None and HOST not in bundle[WIDGET]:
         warnings.append(f"in_process.caputchin.widget: {HOST.decode()} does not stand in it, so it is served as it is")
     return warnings

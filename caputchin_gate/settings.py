@@ -385,12 +385,12 @@ ALTCHA: Final[Mapping[str, Setting]] = {
 
 CAPUTCHIN: Final[Mapping[str, Setting]] = {
     "widget": Setting(
-        widget_bundle, {}, "Your copy of the widget's script, for the gate to serve.", '"/var/lib/myapp/widget.js"'
+        widget_bundle, None, "Your copy of the widget's script, for the gate to serve.", '"/var/lib/myapp/widget.js"'
     ),
     "public_origin": Setting(
         public_origin,
         None,
-        "Where pages find the gate, if not on their own origin or below a path.",
+        "The gate's origin, for pages on others; with the path below which the application is mounted, if any.",
         '"https://shop.example"',
     ),
 }

@@ -18,7 +18,7 @@ from caputchin_gate.policy import Terms
 from caputchin_gate.provider_tables import IN_PROCESS_KINDS
 from caputchin_gate.providers import Upstream
 from caputchin_gate.receipt import USES
-from caputchin_gate.settings import ALTCHA, CAP, IN_PROCESS, LIMITS, ROUTE, SITE, TOP, Setting
+from caputchin_gate.settings import ALTCHA, CAP, CAPUTCHIN, IN_PROCESS, LIMITS, ROUTE, SITE, TOP, Setting
 from caputchin_gate.tokens import Places
 
 PAGE: Final = Path(__file__).with_name("settings.md")
@@ -50,6 +50,7 @@ def page() -> str:
         "in_process": _settings_table(IN_PROCESS, {"signing_key": "made in the store"}),
         "cap": _settings_table(CAP),
         "altcha": _settings_table(ALTCHA),
+        "caputchin": _settings_table(CAPUTCHIN),
         "site": _settings_table(SITE),
         "limits": _settings_table(LIMITS),
         "providers": "\n\n".join(_provider_sections()),
