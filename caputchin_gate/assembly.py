@@ -16,8 +16,11 @@ from caputchin_gate.client_address import TrustedProxies
 from caputchin_gate.clock import Clock
 from caputchin_gate.config import Configuration, of_route
 from caputchin_gate.endpoints import Endpoints, Site
+from caputchin_gate.endpoints.caputchin_files import HOST, WIDGET, files_of
+from caputchin_gate.endpoints.files import File
 from caputchin_gate.engines import Engine, purpose_key
 from caputchin_gate.engines.cap import CapChallenges
+from caputchin_gate.engines.caputchin import CaputchinSessions, EitherToken
 from caputchin_gate.engines.native import NativeChallenges
 from caputchin_gate.engines.rsw import TimeLock
 from caputchin_gate.policy import OwnPath, Terms
@@ -41,7 +44,9 @@ def own_endpoints(configuration: Configuration, store: Store, clock: Clock, trus
     own = configuration.in_process
     keys = _signing_keys(own["signing_key"], store)
     kinds = _kinds_in_process(configuration)
-    cap = _cap_challenges(configuration, keys) if "cap" in kinds else {}
+    time_lock = _time_lock(configuration, keys) if kinds & {"cap", "caputchin"} else None
+    cap = _cap_challenges(configuration, keys, time_lock) if "cap" in kinds else {}
+    caputchin = _caputchin_sessions(configuration, keys, time_lock) if "caputchin" in kinds else {}
     altcha = _altcha_challenges(configuration, keys) if "altcha" in kinds else {}
     sites = {
         site["site_key"]: Site(
@@ -57,12 +62,15 @@ def own_endpoints(configuration: Configuration, store: Store, clock: Clock, trus
             domains=frozenset(host.lower() for host in site["domains"]),
             cap=cap.get(site["site_key"]),
             altcha=altcha.get(site["site_key"]),
+            caputchin=caputchin.get(site["site_key"]),
         )
         for site in configuration.sites or (_DEFAULT_SITE,)
     }
     counting_key = hmac.digest(keys[0], b"caputchin_gate counting clients", "sha256")
     watch = replace(own["hardening"]["watch"], most_in_all=own["challenges_per_minute_in_all"])
-    return Endpoints(own["mount"], sites, clock, trusted, counting_key, Traffic(sites, counting_key, watch))
+    traffic = Traffic(sites, counting_key, watch)
+    files = _caputchin_files(own) if "caputchin" in kinds else {}
+    return Endpoints(own["mount"], sites, clock, trusted, counting_key, traffic, files)
 
 
 def _kinds_in_process(configuration: Configuration) -> set[str]:
@@ -70,12 +78,18 @@ def _kinds_in_process(configuration: Configuration) -> set[str]:
     return {provider.kind for provider in providers if isinstance(provider, InProcessProvider)}
 
 
-def _cap_challenges(configuration: Configuration, keys: Sequence[bytes]) -> dict[str, CapChallenges]:
-    """Cap's side of each site. Making the primes of squarings takes a moment, and all sites share them."""
+def _time_lock(configuration: Configuration, keys: Sequence[bytes]) -> TimeLock | None:
+    """Making the primes of squarings takes a moment, and all sites share them."""
+    squarings = configuration.in_process["cap"]["work"].squarings
+    return TimeLock(purpose_key(keys[0], "cap squarings"), squarings) if squarings else None
+
+
+def _cap_challenges(
+    configuration: Configuration, keys: Sequence[bytes], time_lock: TimeLock | None
+) -> dict[str, CapChallenges]:
+    """Cap's side of each site."""
     own = configuration.in_process
     cap = own["cap"]
-    squarings = cap["work"].squarings
-    time_lock = TimeLock(purpose_key(keys[0], "cap squarings"), squarings) if squarings else None
     return {
         site["site_key"]: CapChallenges(
             keys,
@@ -89,6 +103,32 @@ def _cap_challenges(configuration: Configuration, keys: Sequence[bytes]) -> dict
         )
         for site in configuration.sites or (_DEFAULT_SITE,)
     }
+
+
+def _caputchin_sessions(
+    configuration: Configuration, keys: Sequence[bytes], time_lock: TimeLock | None
+) -> dict[str, CaputchinSessions]:
+    """Caputchin's side of each site: its work is Cap's."""
+    own = configuration.in_process
+    cap = own["cap"]
+    return {
+        site["site_key"]: CaputchinSessions(
+            keys,
+            site_key=site["site_key"],
+            work=cap["work"],
+            binding=own["client_binding"],
+            challenge_lifetime=int(cap["lifetime"]),
+            time_lock=time_lock,
+            multipliers=own["hardening"]["multipliers"],
+        )
+        for site in configuration.sites or (_DEFAULT_SITE,)
+    }
+
+
+def _caputchin_files(own: Mapping[str, Any]) -> Mapping[str, File]:
+    """Without a public origin the gate is on the origin of its pages, whatever that is: no client tells it."""
+    origin = own["caputchin"]["public_origin"] or ""
+    return files_of(own["caputchin"]["widget"] or {}, origin + own["mount"])
 
 
 def _altcha_challenges(configuration: Configuration, keys: Sequence[bytes]) -> dict[str, AltchaChallenges]:
@@ -135,6 +175,8 @@ def _engine(kind: str, site: Site) -> Engine:
         return site.cap
     if kind == "altcha" and site.altcha is not None:
         return site.altcha
+    if kind == "caputchin" and site.caputchin is not None:
+        return EitherToken(site.caputchin, site.challenges)
     return site.challenges
 
 
@@ -232,4 +274,7 @@ def warnings_of(configuration: Configuration) -> list[str]:
     own = any(isinstance(provider, InProcessProvider) for provider in configuration.providers.values())
     if configuration.top["store"] == "memory" and (own or configuration.has_receipts):
         warnings.append('store = "memory" knows one process only: with several workers use "sqlite"')
+    bundle = configuration.in_process["caputchin"]["widget"]
+    if bundle is not None and HOST not in bundle[WIDGET]:
+        warnings.append(f"in_process.caputchin.widget: {HOST.decode()} does not stand in it, so it is served as it is")
     return warnings

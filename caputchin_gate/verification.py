@@ -201,7 +201,8 @@ async def _judge(
 async def _claim(kind: str, solved: Solved, now: float) -> Verdict:
     match await Claim(solved.claim_key, solved.until, now, solved.born):
         case ClaimResult.WON:
-            return Passed(kind, issued_at=solved.issued_at, details={"site_key": solved.site_key})
+            details = {"site_key": solved.site_key}
+            return Passed(kind, issued_at=solved.issued_at, hostname=solved.hostname, details=details)
         case ClaimResult.LOST:
             return USED
         case ClaimResult.STORE_DOWN:
