@@ -98,7 +98,8 @@ class Gate:
         self.budget = Budget(configuration.limits["kept_bytes"])
         trusted = TrustedProxies(top["trusted_proxies"], top["forwarded_header"])
         in_process = any(isinstance(provider, InProcessProvider) for provider in configuration.providers.values())
-        endpoints = own_endpoints(configuration, self._store, clock, trusted) if in_process else None
+        log_key = os.urandom(16)
+        endpoints = own_endpoints(configuration, self._store, clock, trusted, log_key) if in_process else None
         self._verifiers = verifiers_of(configuration, endpoints)
         self._default = self._verifiers[configuration.default_provider]
         verification = Verification(clock, InFlight(configuration.limits["verifications"]))
@@ -109,7 +110,7 @@ class Gate:
             trusted_proxies=trusted,
             allowed_origins=frozenset(domains),
             report_only=top["mode"] == "report",
-            log_key=os.urandom(16),
+            log_key=log_key,
         )
         self._guards = bool(configuration.routes)
         self.body_timeout: float = configuration.limits["body_timeout"]

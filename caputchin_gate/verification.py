@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from typing import Final, TypeAlias, assert_never
+from typing import Any, Final, TypeAlias, assert_never
 
 from caputchin_gate.client_address import network_of
 from caputchin_gate.clock import Clock
@@ -20,19 +20,26 @@ from caputchin_gate.effects import Call, Claim, Claimed, ClaimResult, NoReply, S
 from caputchin_gate.engines import FORGED, LEEWAY, Engine, Solved
 from caputchin_gate.messages import HttpReply
 from caputchin_gate.providers import Retry, Submission, Upstream
+from caputchin_gate.quotas import Quota
 from caputchin_gate.verdict import OUTAGES, Cause, Failed, Misconfigured, Passed, Reason, Unavailable, Verdict
 
 _TELLING: Final = 6  # characters of a secret or a token that are too many to be told
+OVER_QUOTA: Final = "over-quota"  # in the log, where a visitor was served all the same
 BACKOFF: Final = 3  # each pause between two attempts is so many times longer than the one before
 
 
 @dataclass(frozen=True, slots=True)
 class InProcess:
-    """A verifier that needs nobody: the gate checks its own tokens, one engine for each site."""
+    """A verifier that needs nobody: the gate checks its own tokens, one engine for each site.
+
+    quotas: by site key, for the sites that have one
+    """
 
     kind: str
     token_field: str
     sites: tuple[Engine, ...]
+    quotas: Mapping[str, Quota] = field(default_factory=dict)
+    ipv6_prefix: int = 64
 
 
 Verifier: TypeAlias = Upstream | InProcess
@@ -167,29 +174,45 @@ async def verify(
 async def _check(verifier: InProcess, token: str, visitor: Visitor, demands: Demands, shared: Verification) -> Verdict:
     """Check a token of our own, then claim it: the work is judged before anything is stored (R10)."""
     now = shared.clock.now()
-    network = network_of(visitor.address) if visitor.address is not None else None
-    verdict: Verdict = Failed(Reason.TOKEN_MALFORMED)
-    for site in verifier.sites:
-        match site.check(token, now=now, client=network, action=demands.action or ""):
-            case Solved(issued_at=issued_at) if demands.max_age is not None and now - issued_at > demands.max_age:
-                return Failed(Reason.TOKEN_EXPIRED)
-            case Solved() as solved:
-                return await _claim(verifier.kind, solved, now)
-            case Failed() as failed:
-                verdict = failed
-                if failed != FORGED:  # else it is perhaps a token of the next site
-                    break
-    return verdict
+    network = network_of(visitor.address, verifier.ipv6_prefix) if visitor.address is not None else None
+    match judge(verifier.sites, token, now=now, client=network, action=demands.action or ""):
+        case Solved(issued_at=issued_at) if demands.max_age is not None and now - issued_at > demands.max_age:
+            return Failed(Reason.TOKEN_EXPIRED)
+        case Solved() as solved:
+            return await take(verifier.kind, solved, now, verifier.quotas.get(solved.site_key))
+        case Failed() as failed:
+            return failed
 
 
-async def _claim(kind: str, solved: Solved, now: float) -> Verdict:
+def judge(
+    engines: Iterable[Engine], token: str, *, now: float, client: str | None, action: str = ""
+) -> Solved | Failed:
+    """What the first engine says that knows the token; FORGED if it is of a shape we know, and nobody's."""
+    unknown: Failed | None = None
+    for engine in engines:
+        match engine.check(token, now=now, client=client, action=action):
+            case Failed() as failed if failed == FORGED:
+                unknown = failed
+            case Failed(reason=Reason.TOKEN_MALFORMED) as failed:
+                unknown = unknown if unknown is not None else failed
+            case decided:
+                return decided
+    return unknown if unknown is not None else Failed(Reason.TOKEN_MALFORMED)
+
+
+async def take(kind: str, solved: Solved, now: float, quota: Quota | None = None) -> Passed | Failed | Unavailable:
+    """Make a token used, which is the moment it passes; a quota counts those that did."""
     match await Claim(solved.claim_key, solved.until, now, solved.born):
         case ClaimResult.WON:
-            return Passed(kind, issued_at=solved.issued_at, details={"site_key": solved.site_key})
+            pass
         case ClaimResult.LOST:
             return Failed(Reason.TOKEN_USED)
         case ClaimResult.STORE_DOWN:
             return Unavailable(Cause.STORE)
+    details: dict[str, Any] = {"site_key": solved.site_key}
+    if quota is not None and await quota.count_one(now):
+        details |= {"over_limit": True, "warning": OVER_QUOTA}
+    return Passed(kind, issued_at=solved.issued_at, hostname=solved.hostname, details=details)
 
 
 async def _ask(provider: Upstream, token: str, visitor: Visitor, demands: Demands, shared: Verification) -> Verdict:

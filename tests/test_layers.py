@@ -27,7 +27,7 @@ LEVELS = (
         "providers",
         "engines",
     ),
-    ("verification", "endpoints", "policy", "decision_log"),
+    ("quotas", "verification", "endpoints", "policy", "decision_log"),
     ("http_client", "kept_body", "stores", "drivers"),
     ("settings", "tables", "provider_tables", "config", "assembly", "gate"),
     ("asgi", "wsgi", "starlette", "fastapi", "flask", "django", "testing"),

@@ -12,10 +12,9 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import parse_qs
 
-from caputchin_gate.client_address import client_of, network_of
 from caputchin_gate.effects import Count, Counted, StoreDown
 from caputchin_gate.endpoints.answers import answer, method_not_allowed, not_found, preflight, refused
-from caputchin_gate.endpoints.sites import COUNT_WINDOW, Endpoints, Site, cors, count_key
+from caputchin_gate.endpoints.sites import COUNT_WINDOW, Endpoints, Site, cors, count_key, why_not_served
 from caputchin_gate.engines.altcha.challenges import AltchaChallenges
 from caputchin_gate.engines.altcha.terms import RANDOM_BYTES
 from caputchin_gate.messages import RequestHead, Response
@@ -44,14 +43,14 @@ async def respond(head: RequestHead, site_key: str | None, own: Endpoints) -> Re
 
 async def _challenge(head: RequestHead, site: Site, challenges: AltchaChallenges, own: Endpoints) -> Response:
     allowed = cors(head.header("origin"), site)
+    if (closed := await why_not_served(site, own.clock.now())) is not None:
+        return _refused(*closed, allowed)
     if not site.serves(head):
         return _refused(403, "domain_not_allowed", allowed)
     action = _action_of(head.query)
     if action is None:
         return _refused(400, "invalid_action", allowed)
-    client = client_of(head, own.trusted_proxies)
-    network = network_of(client) if client is not None else None
-    now = own.clock.now()
+    network, now = own.network_of(head), own.clock.now()
     match await Count(count_key(own, site, network), COUNT_WINDOW, now):
         case StoreDown():
             return _refused(503, "unavailable", allowed, retry_after=5)
