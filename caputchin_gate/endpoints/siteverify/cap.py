@@ -27,6 +27,7 @@ _ANSWERS: Final[Mapping[Outcome, tuple[int, str]]] = {
     Outcome.SITE_UNKNOWN: _OTHER_SITE,
     Outcome.SITE_MISMATCH: _OTHER_SITE,
     Outcome.RESPONSE_MISSING: _MISSING,
+    Outcome.RESPONSE_MALFORMED: _NOT_FOUND,
     Outcome.RESPONSE_UNKNOWN: _NOT_FOUND,
     Outcome.RESPONSE_UNSOLVED: _NOT_FOUND,
     Outcome.RESPONSE_USED: _NOT_FOUND,
@@ -36,14 +37,16 @@ _ANSWERS: Final[Mapping[Outcome, tuple[int, str]]] = {
     Outcome.INTERNAL: (500, "Internal error"),
 }
 
+# A response that is no token of Cap's is told before these. One that is right is good here whatever its shape is.
+_SHAPE_FIRST: Final = frozenset({Outcome.SECRET_UNKNOWN, Outcome.SITE_UNKNOWN, Outcome.RESPONSE_MALFORMED})
+
 
 def _answer(finding: Finding) -> Response:
     if finding.passed is not None:
         return answer(200, {"success": True})
-    if finding.outcome is Outcome.RESPONSE_MALFORMED:
-        status, error = _NOT_FOUND if _names_a_site(finding.response) else _MISSING
-    else:
-        status, error = _ANSWERS[finding.outcome]
+    status, error = _ANSWERS[finding.outcome]
+    if finding.outcome in _SHAPE_FIRST and not _names_a_site(finding.response):
+        status, error = _MISSING
     headers = {"Retry-After": str(finding.retry_after)} if finding.retry_after is not None else None
     return answer(status, {"success": False, "error": error}, headers)
 

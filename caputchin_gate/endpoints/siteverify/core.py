@@ -87,10 +87,10 @@ async def question(
         if response is NoText.MISSING:
             both = (Outcome.SECRET_MISSING,) if secret is NoText.MISSING else ()
             return Finding((*both, Outcome.RESPONSE_MISSING))
-    named_site = dialect.named_site(site_in_path, response if isinstance(response, str) else "")
-    match await _owner(secret, network, dialect, own, named_site, now):
+    sent = response if isinstance(response, str) else ""
+    match await _owner(secret, network, dialect, own, dialect.named_site(site_in_path, sent), now):
         case Finding() as refused:
-            return refused
+            return replace(refused, response=sent)
         case owner:
             site = owner if isinstance(owner, Site) else None
     match read, response:
