@@ -14,7 +14,7 @@ from urllib.parse import parse_qs
 
 from caputchin_gate.effects import Count, Counted, StoreDown
 from caputchin_gate.endpoints.answers import answer, method_not_allowed, not_found, preflight, refused
-from caputchin_gate.endpoints.sites import COUNT_WINDOW, Endpoints, Site, cors, count_key, why_not_served
+from caputchin_gate.endpoints.sites import COUNT_WINDOW, Endpoints, Site, cors, count_key, host_of_page, why_not_served
 from caputchin_gate.engines.altcha.challenges import AltchaChallenges
 from caputchin_gate.engines.altcha.terms import RANDOM_BYTES
 from caputchin_gate.messages import RequestHead, Response
@@ -58,9 +58,10 @@ async def _challenge(head: RequestHead, site: Site, challenges: AltchaChallenges
             return _refused(429, "rate_limited", allowed, retry_after=max(1, math.ceil(ends_at - now)))
         case Counted(count=count):
             random = own.clock.random_bytes(RANDOM_BYTES)
-            return answer(
-                200, challenges.issue(now=now, random=random, step=count, client=network, action=action), allowed
+            issued = challenges.issue(
+                now=now, random=random, step=count, client=network, action=action, host=host_of_page(head)
             )
+            return answer(200, issued, allowed)
 
 
 def _site_of(site_key: str | None, own: Endpoints) -> Site | None:

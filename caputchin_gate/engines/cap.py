@@ -21,7 +21,17 @@ from hmac import compare_digest
 from struct import Struct
 from typing import Any, Final
 
-from caputchin_gate.engines import FORGED, LEEWAY, SKEW, Binding, KeyedHash, Solved, purpose_key, same_client
+from caputchin_gate.engines import (
+    FORGED,
+    LEEWAY,
+    SKEW,
+    Binding,
+    KeyedHash,
+    Solved,
+    host_to_sign,
+    purpose_key,
+    same_client,
+)
 from caputchin_gate.engines.cap_puzzles import GREATEST_NONCE, Puzzle, all_solved, derived, explicit
 from caputchin_gate.engines.rsw import Lock, TimeLock, canonical
 from caputchin_gate.errors import Problem
@@ -42,7 +52,6 @@ _CLAIM_KEY_BYTES: Final = 16
 _UNBOUND: Final = bytes(_TAG_BYTES)
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{84}(?:[A-Za-z0-9_-]{24})?")
 _REDEEM_TOKEN: Final = re.compile(r"([A-Za-z0-9_-]{1,64}):([0-9a-f]{32}):((?:[0-9a-f]{2}){30,283})")
-_HOST: Final = re.compile(r"[a-z0-9._:-]{1,253}")
 _ANSWER: Final = re.compile(r"(?:0x)?[0-9a-f]{1,1024}", re.IGNORECASE | re.ASCII)
 _TO_URL: Final = bytes.maketrans(b"+/", b"-_")
 _FROM_URL: Final = bytes.maketrans(b"-_", b"+/")
@@ -246,7 +255,7 @@ class CapChallenges:
         """Named after its challenge: who redeems one twice, by whatever accident, gets one token."""
         keys = self._keys[0]
         tag = (keys.tag(client) if self.binding != "off" else None) or _UNBOUND
-        body = _REDEEMED.pack(now, self._token_lifetime, tag) + (host.encode() if _HOST.fullmatch(host) else b"")
+        body = _REDEEMED.pack(now, self._token_lifetime, tag) + host_to_sign(host).encode()
         mac = keys.redeemed.digest(self._of_this_site(nonce + body))[:_MAC_BYTES]
         return f"{self.site_key}:{nonce.hex()}:{(body + mac).hex()}"
 

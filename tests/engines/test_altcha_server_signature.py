@@ -7,9 +7,9 @@ import hmac
 from typing import Any
 
 import pytest
-from altcha_payloads import HOME, NOT_OURS, NOW, VECTORS, encoded, engine, respelt, solved
+from altcha_payloads import HOME, NOW, VECTORS, encoded, engine, respelt, solved
 
-from caputchin_gate.engines import FORGED, Solved
+from caputchin_gate.engines import Solved
 from caputchin_gate.engines.altcha.server_signature import ServerSignatures
 from caputchin_gate.secret import Secret
 from caputchin_gate.verdict import Reason
