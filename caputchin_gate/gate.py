@@ -16,11 +16,12 @@ from caputchin_gate.config import Configuration, Route
 from caputchin_gate.decision_log import log_decision, logger, place_of
 from caputchin_gate.drivers import World, ano_body, arun, no_body, run
 from caputchin_gate.effects import BodyEnd, LastPiece
+from caputchin_gate.endpoints.answers import refused
 from caputchin_gate.errors import ConfigurationError, Problem
 from caputchin_gate.http_client import HttpClient
 from caputchin_gate.kept_body import Budget
 from caputchin_gate.messages import RequestHead
-from caputchin_gate.policy import Ruling, Settings, handle, opens_websocket, rule_on
+from caputchin_gate.policy import Answer, Ruling, Settings, handle, opens_websocket, rule_on
 from caputchin_gate.provider_tables import InProcessProvider
 from caputchin_gate.providers import Upstream
 from caputchin_gate.secret import Secret
@@ -113,6 +114,7 @@ class Gate:
             log_key=log_key,
         )
         self._guards = bool(configuration.routes)
+        self._own_paths = endpoints.mount + "/" if endpoints is not None else None
         self.body_timeout: float = configuration.limits["body_timeout"]
         self.untouched = self._settings.routes.untouched
         self._expects_no_proxy = in_process and not top["trusted_proxies"]
@@ -180,8 +182,11 @@ class Gate:
             logger.warning("%s forwards requests and is not in trusted_proxies: all its visitors are one client", peer)
 
     def _broken(self, failure: Exception, head: RequestHead) -> Ruling:
-        """Whatever breaks between match and verdict is a refusal (threats.md R5)."""
+        """Whatever breaks between match and verdict is a refusal (threats.md R5); the gate's own paths speak JSON."""
         logger.error("internal error: %s", place_of(failure))
+        path = head.path.removeprefix(head.root_path)
+        if self._own_paths is not None and path.startswith(self._own_paths):
+            return Answer(refused(503, "unavailable", retry_after=5))
         decision = Decision(Reason.UNAVAILABLE, method=head.method, details=(type(failure).__name__,))
         return rule_on(decision, head, None, self._settings)
 
