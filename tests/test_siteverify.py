@@ -556,6 +556,7 @@ SECONDS, MILLISECONDS, MICROSECONDS = "2027-01-15T08:00:07Z", "2027-01-15T08:00:
             {
                 "success": True,
                 "data": {
+                    "event_id": "{event}",
                     "challenge": {"timestamp": SECONDS, "origin": "https://shop.example"},
                     "risk_intelligence": None,
                 },
@@ -567,8 +568,8 @@ SECONDS, MILLISECONDS, MICROSECONDS = "2027-01-15T08:00:07Z", "2027-01-15T08:00:
 def test_a_success_has_exactly_the_members_of_its_dialect(site: Site, dialect: str, members: dict[str, Any]) -> None:
     site.now += 7.9
     told = site.ask(dialect, SHOP, site.native())
-    assert (told.status, told.members) == (200, members)
-    assert list(told.members) == list(members)
+    raw = re.sub('"ev_[0-9a-f]{32}"', '"{event}"', told.raw)
+    assert (told.status, raw) == (200, json.dumps(members, separators=(",", ":")))
 
 
 @pytest.mark.parametrize(
