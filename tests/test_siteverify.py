@@ -16,6 +16,7 @@ import pytest
 from caputchin_gate.effects import ClaimResult, StoreDown
 from caputchin_gate.endpoints.siteverify.findings import Outcome
 from caputchin_gate.endpoints.siteverify.paths import DIALECTS, PATHS
+from caputchin_gate.engines.altcha.solver import solve as solve_altcha
 from caputchin_gate.engines.native import NativeChallenges
 from tests.siteverify_calls import (
     BACK_END,
@@ -623,13 +624,13 @@ def test_the_hostname_is_that_of_the_page(kind: str, origin: str, hostname: str)
     site.gate.close()
 
 
-def test_a_page_without_an_origin_is_known_by_its_referer() -> None:
-    site = Site(sites=[TWO])
+@pytest.mark.parametrize("algorithm", ["v1/SHA-256", "SHA-256"])
+def test_a_page_without_an_origin_is_known_by_its_referer(algorithm: str) -> None:
+    site = Site(sites=[TWO], in_process={"altcha": {"algorithm": algorithm}})
     headers = {"referer": "https://www.shop.example/contact?a=b"}
-    issued = json.loads(site.send("altcha/shop/challenge", method="GET", headers=headers).body)
-    from caputchin_gate.engines.altcha.solver import solve
-
-    assert site.ask("recaptcha", SHOP, solve(issued)).members["hostname"] == "www.shop.example"
+    for query, expected in (("", {}), ("action=login", {"action": "login"})):
+        issued = json.loads(site.send("altcha/shop/challenge", method="GET", headers=headers, query=query).body)
+        assert site.ask("recaptcha", SHOP, solve_altcha(issued), **expected).members["hostname"] == "www.shop.example"
     site.gate.close()
 
 
