@@ -48,7 +48,7 @@ def page() -> str:
         "in_process": _settings_table(IN_PROCESS, {"signing_key": "made in the store"}),
         "cap": _settings_table(CAP),
         "altcha": _settings_table(ALTCHA),
-        "site": _settings_table(SITE),
+        "site": _settings_table(SITE, {"dialects": "all"}),
         "limits": _settings_table(LIMITS),
         "providers": "\n\n".join(_provider_sections()),
     }
