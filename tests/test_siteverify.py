@@ -8,6 +8,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -16,8 +17,11 @@ import pytest
 from caputchin_gate.effects import ClaimResult, StoreDown
 from caputchin_gate.endpoints.siteverify.findings import Outcome
 from caputchin_gate.endpoints.siteverify.paths import DIALECTS, PATHS
+from caputchin_gate.engines import FORGED as FORGED_TOKEN
+from caputchin_gate.engines import Solved
 from caputchin_gate.engines.altcha.solver import solve as solve_altcha
 from caputchin_gate.engines.native import NativeChallenges
+from caputchin_gate.verdict import Failed, Reason
 from tests.siteverify_calls import (
     BACK_END,
     CALLS,
@@ -472,6 +476,28 @@ def test_what_each_widget_of_the_gate_makes_verifies(site: Site, dialect: str) -
         assert not site.passes(dialect, SHOP, token)
 
 
+class Wrapped:
+    """An engine of yet another protocol, whose tokens have a shape of their own."""
+
+    site_key = "shop"
+
+    def check(self, value: str, *, now: float, client: str | None, action: str = "") -> Solved | Failed:
+        if not value.startswith("eyJ2IjoxLCJ"):
+            return Failed(Reason.TOKEN_MALFORMED)
+        return Solved(b"wrapped", now + 60, now, self.site_key) if value.endswith("Q") else FORGED_TOKEN
+
+
+@EACH
+def test_a_site_takes_the_tokens_of_every_engine_it_has(site: Site, dialect: str) -> None:
+    endpoints = site.endpoints
+    sites = {**endpoints.sites, "shop": replace(endpoints.sites["shop"], caputchin=Wrapped())}
+    site.use(replace(endpoints, sites=sites))
+    assert answered(site, dialect, SHOP, "eyJ2IjoxLCJx") == ROWS["response unknown"][dialect]
+    assert site.passes(dialect, SHOP, "eyJ2IjoxLCJQ")
+    assert answered(site, dialect, SHOP, "eyJ2IjoxLCJQ") == ROWS["response used"][dialect]
+    assert site.passes(dialect, SHOP, site.native())
+
+
 @EACH
 @pytest.mark.parametrize("dialects", [["gotcha"], "{dialect}"])
 def test_a_site_may_name_its_dialects(dialect: str, dialects: Any) -> None:
@@ -665,6 +691,15 @@ def test_version_3_is_told_a_constant_and_the_action_of_the_page(action: str) ->
     assert (told.members["score"], told.members["action"]) == (0.9, action)
     assert site.ask("turnstile", SHOP, site.native(**named)).members["action"] == action
     assert set(site.ask("recaptcha", SHOP, FORGED).members) == {"success", "error-codes"}
+    site.gate.close()
+
+
+def test_the_action_of_altchas_widget_is_told_too() -> None:
+    site = Site(sites=[V3])
+    token = site.altcha(query="action=sign+up")
+    assert answered(site, "hcaptcha", SHOP, token) == (200, INVALID)
+    assert site.ask("turnstile", SHOP, token).members["action"] == "sign up"
+    assert answered(site, "turnstile", SHOP, site.altcha(query="action=other")) == (200, INVALID)
     site.gate.close()
 
 

@@ -92,21 +92,26 @@ def test_wrong_tokens_leave_nothing_in_the_store(site: Site) -> None:
     assert len(site.gate._store._records._held) == 0  # type: ignore[attr-defined]
 
 
-def test_of_many_first_calls_at_once_one_decides_and_the_others_say_the_same() -> None:
-    site = Site()
+@pytest.mark.parametrize("store", ["memory", "sqlite"])
+def test_of_many_first_calls_at_once_one_decides_and_the_others_say_the_same(store: str, tmp_path: Any) -> None:
+    """Over two gates that share a file, as two workers do; a store in memory has one gate only."""
+    settings = {"store": f"sqlite://{tmp_path}/gate.db"} if store == "sqlite" else {}
+    site = Site(**settings)
+    workers = (site, Site(**settings) if settings else site)
     for _ in range(5):
         token, start = site.native(), threading.Barrier(12)
 
-        def ask(_: int, token: str = token, start: threading.Barrier = start) -> tuple[str, Any]:
+        def ask(number: int, token: str = token, start: threading.Barrier = start) -> tuple[str, Any]:
             start.wait(10)
-            told = call(site, token, KEY)
+            told = call(workers[number % 2], token, KEY)
             return told.raw, told.codes
 
         with ThreadPoolExecutor(12) as pool:
             answers = set(map(str, pool.map(ask, range(12))))
         assert len(answers) == 1
         assert 'success":true' in answers.pop()
-    site.gate.close()
+    for worker in set(workers):
+        worker.gate.close()
 
 
 # What a call asks of the world, step by step

@@ -177,17 +177,21 @@ def weigh(asked: Question, own: Endpoints, now: float) -> Weighed | Finding:
     """Steps 4 to 7: nothing is claimed, so whatever is wrong costs the visitor nothing."""
     dialect, site = asked.dialect, asked.site
     network = network_of(asked.address, own.ipv6_prefix) if isinstance(asked.address, str) else None
-    compared = network if dialect.compares_if_known or site.challenges.binding == "require" else None
+    requires = site.challenges.binding == "require"
+    compared = network if dialect.compares_if_known or requires else None
     failed = FORGED
     for action in asked.actions:
         match judge(site.engines, asked.response, now=now, client=compared, action=action):
             case Solved() as solved:
                 missed = _missed(asked, network)
                 return asked.found(missed) if missed is not None else Weighed(solved, action)
-            case Failed() as failed if failed != FORGED:
+            case Failed(reason=Reason.TOKEN_ELSEWHERE) as failed:
+                pass  # as with FORGED, perhaps it was solved for the next action
+            case Failed() as other if other != FORGED:
+                failed = other
                 break
-            case _:
-                pass  # perhaps it was solved for the next action
+    if failed.reason is Reason.TOKEN_ELSEWHERE and compared is None and not requires:
+        return asked.found(Outcome.ACTION_MISMATCH)  # nothing else was compared
     return asked.found(_why(failed, asked, own, now))
 
 
