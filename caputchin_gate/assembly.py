@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from caputchin_gate.client_address import TrustedProxies
 from caputchin_gate.clock import Clock
-from caputchin_gate.config import Configuration
+from caputchin_gate.config import Configuration, of_route
 from caputchin_gate.endpoints import Endpoints, Site
 from caputchin_gate.endpoints.siteverify.test_keys import SITE_KEYS as TEST_SITE_KEYS
 from caputchin_gate.engines import Engine, purpose_key
@@ -23,6 +24,7 @@ from caputchin_gate.policy import OwnPath, Terms
 from caputchin_gate.provider_tables import InProcessProvider
 from caputchin_gate.providers import Upstream
 from caputchin_gate.quotas import Quota
+from caputchin_gate.receipt import USES, Receipts
 from caputchin_gate.routes import RouteTable, Rule
 from caputchin_gate.secret import Secret
 from caputchin_gate.settings import SITE
@@ -181,27 +183,40 @@ def _foreign_engines(kind: str, configuration: Configuration) -> tuple[Engine, .
 
 
 def route_table(
-    configuration: Configuration, verifiers: Mapping[str, Verifier], endpoints: Endpoints | None
+    configuration: Configuration, verifiers: Mapping[str, Verifier], endpoints: Endpoints | None, store: Store
 ) -> RouteTable[Terms | OwnPath]:
     rules: list[Rule[Terms | OwnPath]] = []
     if endpoints is not None:
         rules.append(Rule(f"* {endpoints.mount}/{{rest:path}}", OwnPath(endpoints), own=True))
+    keys = _signing_keys(configuration.in_process["signing_key"], store) if configuration.has_receipts else ()
     for route in configuration.routes:
-        rules.append(Rule(route["match"], _terms(route, configuration, verifiers), route["method_override"]))
+        rules.append(Rule(route["match"], _terms(route, configuration, verifiers, keys), route["method_override"]))
     return RouteTable(rules, configuration.top["exempt"])
 
 
-def _terms(route: Mapping[str, Any], configuration: Configuration, verifiers: Mapping[str, Verifier]) -> Terms:
-    top = configuration.top
+def _terms(
+    route: Mapping[str, Any],
+    configuration: Configuration,
+    verifiers: Mapping[str, Verifier],
+    receipt_keys: Sequence[bytes],
+) -> Terms:
     named = (verifiers[name] for name in route["provider"] or (configuration.default_provider,))
     # Our own tokens are told by their shape, so they are looked at first where two providers share a field.
     chosen = tuple(sorted(named, key=lambda verifier: isinstance(verifier, Upstream)))
     defaults = Terms(chosen, Places(()))
 
     def setting(name: str, default: Any) -> Any:
-        own = route[name] if route[name] is not None else top.get(name)
-        return own if own is not None else default
+        typed = of_route(route, configuration.top, name)
+        return typed if typed is not None else default
 
+    demands = Demands(
+        hostnames=frozenset(host.lower() for host in route["hostnames"]),
+        action=route["action"],
+        min_score=route["min_score"],
+        max_score=route["max_score"],
+        max_age=route["max_age"],
+    )
+    lifetime = int(setting("receipt", 0))
     return Terms(
         verifiers=chosen,
         places=Places(
@@ -209,19 +224,35 @@ def _terms(route: Mapping[str, Any], configuration: Configuration, verifiers: Ma
             sources=setting("token_from", defaults.places.sources),
             json_pointer=route["json_pointer"],
         ),
-        demands=Demands(
-            hostnames=frozenset(host.lower() for host in route["hostnames"]),
-            action=route["action"],
-            min_score=route["min_score"],
-            max_score=route["max_score"],
-            max_age=route["max_age"],
-        ),
+        demands=demands,
         admit_outages=setting("on_outage", "refuse") == "admit",
         max_body=setting("max_body", defaults.max_body),
         max_memory=setting("max_memory", defaults.max_memory),
         on_refuse=setting("on_refuse", "respond"),
         back=setting("back", None),
+        receipts=Receipts(
+            receipt_keys,
+            match=route["match"],
+            asked=_asked(chosen, demands, configuration),
+            lifetime=lifetime,
+            uses=setting("receipt_uses", USES),
+        )
+        if lifetime
+        else None,
     )
+
+
+def _asked(verifiers: Sequence[Verifier], demands: Demands, configuration: Configuration) -> str:
+    """What a token has to be good for to earn a receipt: gates that share a store share the key of their receipts."""
+    sites = sorted(site["site_key"] for site in configuration.sites or (_DEFAULT_SITE,))
+    accounts = [
+        [verifier.kind, verifier.url, verifier.revealed_secret]
+        if isinstance(verifier, Upstream)
+        else [verifier.kind, *sites]
+        for verifier in verifiers
+    ]
+    bounds = [demands.action, demands.min_score, demands.max_score, demands.max_age]
+    return json.dumps([accounts, sorted(demands.hostnames), bounds])
 
 
 def warnings_of(configuration: Configuration) -> list[str]:
@@ -232,6 +263,7 @@ def warnings_of(configuration: Configuration) -> list[str]:
     for name, provider in configuration.providers.items():
         if isinstance(provider, Upstream):
             warnings += (f"provider {name}: {warning}" for warning in provider.warnings())
-        elif configuration.top["store"] == "memory":
-            warnings.append('store = "memory" knows one process only: with several workers use "sqlite"')
+    own = any(isinstance(provider, InProcessProvider) for provider in configuration.providers.values())
+    if configuration.top["store"] == "memory" and (own or configuration.has_receipts):
+        warnings.append('store = "memory" knows one process only: with several workers use "sqlite"')
     return warnings

@@ -55,6 +55,8 @@ class Route:
     method_override: bool | None = None
     back: str | None = None
     on_refuse: str | None = None
+    receipt: float | str | None = None
+    receipt_uses: int | None = None
 
     def as_table(self) -> dict[str, Any]:
         pairs = ((field.name, getattr(self, field.name)) for field in dataclasses.fields(self))
@@ -79,6 +81,15 @@ class Configuration:
     sites: tuple[Table, ...]
     limits: Table
 
+    @property
+    def has_receipts(self) -> bool:
+        return any(of_route(route, self.top, "receipt") for route in self.routes)
+
+
+def of_route(route: Table, top: Table, key: str) -> Any:
+    """What was typed for a route, else for all of them; None where nothing was."""
+    return route[key] if route[key] is not None else top.get(key)
+
 
 def read(typed: Table, *, must_guard: bool = False) -> Configuration:
     """Read all settings. Raises ConfigurationError with every problem that was found.
@@ -102,7 +113,8 @@ def read(typed: Table, *, must_guard: bool = False) -> Configuration:
     named, default = read_providers(top, problems)
     problems += _site_key_problems(named.values(), sites)
     routes = tuple(_read_routes(top, named, default, problems))
-    problems += _route_problems(routes, top["exempt"])
+    problems += _route_problems(routes, top)
+    problems += _receipt_problems(routes, top)
     if must_guard and not routes:
         problems.append(NOTHING_PROTECTED)
     if problems:
@@ -202,10 +214,11 @@ def _reported(provider: Provider | None) -> frozenset[str]:
             return frozenset()
 
 
-def _route_problems(routes: Sequence[Table], exempt: Sequence[str]) -> Iterable[Problem]:
+def _route_problems(routes: Sequence[Table], top: Table) -> Iterable[Problem]:
     """What is wrong with the patterns, alone or together."""
+    exempt = top["exempt"]
     rules = [
-        Rule(route["match"], {**route, "match": None, "method_override": None}, route["method_override"])
+        Rule(route["match"], _terms_of(route, top), route["method_override"])
         for route in routes
         if route["match"] is not None
     ]
@@ -215,6 +228,22 @@ def _route_problems(routes: Sequence[Table], exempt: Sequence[str]) -> Iterable[
     except ConfigurationError as failure:
         return [Problem(places.get(found.setting, found.setting), found.what, found.fix) for found in failure.problems]
     return ()
+
+
+def _terms_of(route: Table, top: Table) -> Table:
+    """What tells two routes apart where a target has readings that match both. A receipt is good for one route."""
+    match = route["match"] if of_route(route, top, "receipt") else None
+    return {**route, "match": match, "method_override": None}
+
+
+def _receipt_problems(routes: Sequence[Table], top: Table) -> Iterable[Problem]:
+    fix = 'add receipt = "2m"'
+    with_receipt = [bool(of_route(route, top, "receipt")) for route in routes]
+    if top["receipt_uses"] is not None and not any(with_receipt):
+        yield Problem("receipt_uses", "has no meaning without receipt", fix)
+    for route, has_receipt in zip(routes, with_receipt, strict=True):
+        if route["receipt_uses"] is not None and not has_receipt:
+            yield Problem(f"route {route['match']!r}: receipt_uses", "has no meaning without receipt", fix)
 
 
 def _read_route(

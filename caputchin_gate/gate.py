@@ -47,6 +47,8 @@ class GateOptions(TypedDict, total=False):
     max_memory: int | str
     back: str
     on_refuse: str
+    receipt: float | str
+    receipt_uses: int
     providers: Mapping[str, Mapping[str, Any] | Upstream]
     route: Sequence[Mapping[str, Any]]
     in_process: Mapping[str, Any]
@@ -106,7 +108,7 @@ class Gate:
         verification = Verification(clock, InFlight(configuration.limits["verifications"]))
         domains = {host for site in configuration.sites for host in site["domains"]}
         self._settings = Settings(
-            routes=route_table(configuration, self._verifiers, endpoints),
+            routes=route_table(configuration, self._verifiers, endpoints, self._store),
             verification=verification,
             trusted_proxies=trusted,
             allowed_origins=frozenset(domains),
@@ -117,7 +119,7 @@ class Gate:
         self._own_paths = endpoints.mount + "/" if endpoints is not None else None
         self.body_timeout: float = configuration.limits["body_timeout"]
         self.untouched = self._settings.routes.untouched
-        self._expects_no_proxy = in_process and not top["trusted_proxies"]
+        self._expects_no_proxy = (in_process or configuration.has_receipts) and not top["trusted_proxies"]
         self.warnings = tuple(warnings_of(configuration))
         for warning in self.warnings:
             logger.warning("%s", warning)

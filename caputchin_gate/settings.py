@@ -273,6 +273,10 @@ def squarings(value: object) -> int:
     return 0 if value == 0 and not isinstance(value, bool) else whole(10_000, 300_000)(value)
 
 
+def receipt(value: object) -> float:
+    return 0.0 if value == 0 and not isinstance(value, bool) else duration(10, 300)(value)
+
+
 def anything(value: object) -> object:
     return value
 
@@ -299,6 +303,10 @@ ROUTE: Final[Mapping[str, Setting]] = {
     ),
     "back": Setting(local_path, None, "Where the page of a refusal links back to.", '"/contact"'),
     "on_refuse": Setting(on_refuse, None, "What a refusal becomes.", '"redirect:/contact?captcha=failed"'),
+    "receipt": Setting(
+        receipt, None, "How long an admitted submission may be corrected without a new token; 0 is never.", '"2m"'
+    ),
+    "receipt_uses": Setting(whole(1, 10), None, "How many submissions one receipt admits.", "3"),
 }
 
 SITE: Final[Mapping[str, Setting]] = {
@@ -405,6 +413,8 @@ TOP: Final[Mapping[str, Setting]] = {
     "max_memory": ROUTE["max_memory"],
     "back": ROUTE["back"],
     "on_refuse": ROUTE["on_refuse"],
+    "receipt": ROUTE["receipt"],
+    "receipt_uses": ROUTE["receipt_uses"],
     "provider": Setting(anything, None, "The default provider, a table.", '{ kind = "caputchin" }'),
     "providers": Setting(anything, {}, "Further providers, tables by name.", '{ old = { kind = "procaptcha" } }'),
     "route": Setting(anything, (), "The guarded routes, long form.", '[{ match = "POST /signup" }]'),

@@ -17,6 +17,7 @@ from caputchin_gate import providers
 from caputchin_gate.policy import Terms
 from caputchin_gate.provider_tables import IN_PROCESS_KINDS
 from caputchin_gate.providers import Upstream
+from caputchin_gate.receipt import USES
 from caputchin_gate.settings import ALTCHA, CAP, IN_PROCESS, LIMITS, ROUTE, SITE, TOP, Setting
 from caputchin_gate.tokens import Places
 
@@ -33,6 +34,7 @@ _GATE: Final[Mapping[str, str]] = {
     "max_body": f'"{_TERMS.max_body // 2**20}MiB"',
     "max_memory": f'"{_TERMS.max_memory // 2**20}MiB"',
     "on_refuse": f'"{_TERMS.on_refuse}"',
+    "receipt_uses": str(USES),
 }
 _ROUTE: Final[Mapping[str, str]] = {
     **dict.fromkeys(ROUTE.keys() & TOP.keys() - {"provider"}, "the gate's"),
@@ -68,7 +70,7 @@ def _settings_table(settings: Mapping[str, Setting], defaults: Mapping[str, str]
 def _default(name: str, setting: Setting, defaults: Mapping[str, str]) -> str:
     if name in defaults:
         text = defaults[name]
-        return f"`{text}`" if text[0] in '["' else text
+        return f"`{text}`" if text[0] in '["' or text.isdecimal() else text
     if setting.default is None:
         return "**required**" if name in _REQUIRED else "none"
     return f"`{_typed(setting.default, tomllib.loads(f'x = {setting.example}')['x'])}`"

@@ -36,7 +36,7 @@ SECRETS = {
     "GATE_SIGNING_KEY": "an-example-of-a-key-of-more-than-32-characters",
 }
 # No request is decided for one of these in this version.
-NOT_YET = {Reason.UNGUARDED, Reason.RECEIPT, Reason.RATE_LIMITED}
+NOT_YET = {Reason.UNGUARDED, Reason.RATE_LIMITED}
 
 
 def name(value: object) -> str | None:
