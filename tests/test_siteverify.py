@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import logging
 import re
@@ -233,6 +234,15 @@ def test_of_a_repeated_field_the_first_counts(site: Site, dialect: str) -> None:
     assert Told(site.send(path, as_json, headers={"content-type": JSON})).members["success"] is True
 
 
+@pytest.mark.parametrize("passes", [True, False], ids=["the right ones first", "the right ones last"])
+def test_of_repeated_parts_the_first_counts(site: Site, passes: bool) -> None:
+    parts = [("secret", SHOP), ("response", site.native()), ("response", "x"), ("secret", "wrong")]
+    written = [multipart(dict([part])).removesuffix(b"--xXx--\r\n") for part in parts]
+    body = b"".join(written if passes else written[::-1]) + b"--xXx--\r\n"
+    told = Told(site.send("siteverify", body, headers={"content-type": "multipart/form-data; boundary=xXx"}))
+    assert told.members["success"] is passes
+
+
 def test_a_file_is_no_field(site: Site) -> None:
     token = site.native()
     file = b'--xXx\r\nContent-Disposition: form-data; name="response"; filename="a"\r\n\r\nx\r\n'
@@ -387,6 +397,21 @@ def test_a_malformed_response_is_told(site: Site, dialect: str, response: Any) -
     if response == "{long}":
         response = "A" * 32 + "." + "1" * LONGEST.get(dialect, 8192)
     assert answered(site, dialect, SHOP, response) == ROWS["response malformed"][dialect]
+
+
+@EACH
+def test_a_response_that_is_too_long_is_malformed_even_if_it_is_right(site: Site, dialect: str) -> None:
+    longest = LONGEST.get(dialect, 8192)
+    payload = json.loads(base64.b64decode(site.altcha()))
+
+    def padded(length: int) -> str:
+        padding = "x" * (length * 3 // 4 - len(json.dumps({**payload, "padding": ""})) - 2)
+        return base64.b64encode(json.dumps({**payload, "padding": padding}).encode()).decode()
+
+    right, too_long = padded(longest), padded(longest + 8)
+    assert len(right) <= longest < len(too_long)
+    assert not word_is_success(site, dialect, too_long)
+    assert site.passes(dialect, SHOP, right)
 
 
 @EACH
