@@ -9,6 +9,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from caputchin_gate.client_address import TrustedProxies
@@ -30,6 +31,7 @@ from caputchin_gate.secret import Secret
 from caputchin_gate.settings import SITE
 from caputchin_gate.stores import Store
 from caputchin_gate.tokens import Places
+from caputchin_gate.traffic import Traffic
 from caputchin_gate.verification import Demands, InProcess, Verifier
 
 if TYPE_CHECKING:
@@ -64,13 +66,16 @@ def own_endpoints(
         )
         for site in configuration.sites or (_DEFAULT_SITE,)
     }
+    counting_key = hmac.digest(keys[0], b"caputchin_gate counting clients", "sha256")
+    watch = replace(own["hardening"]["watch"], most_in_all=own["challenges_per_minute_in_all"])
     test_keys = TEST_SITE_KEYS if configuration.top["allow_test_keys"] else ()
     return Endpoints(
         own["mount"],
         sites,
         clock,
         trusted,
-        counting_key=hmac.digest(keys[0], b"caputchin_gate counting clients", "sha256"),
+        counting_key,
+        Traffic(sites, counting_key, watch),
         ipv6_prefix=own["ipv6_prefix"],
         test_sites={key: Site(_native_challenges(configuration, keys, key)) for key in test_keys},
         verifications_per_minute=own["verifications_per_minute"],
@@ -89,6 +94,7 @@ def _native_challenges(
         lifetime=int(own["lifetime"]),
         binding=own["client_binding"],
         cap=own["challenges_per_minute"],
+        multipliers=own["hardening"]["multipliers"],
         hosts=tuple(host.lower() for host in domains),
     )
 
@@ -119,6 +125,7 @@ def _cap_challenges(configuration: Configuration, keys: Sequence[bytes]) -> dict
             challenge_lifetime=int(cap["lifetime"]),
             token_lifetime=int(cap["token_lifetime"]),
             time_lock=time_lock,
+            multipliers=own["hardening"]["multipliers"],
         )
         for site in configuration.sites or (_DEFAULT_SITE,)
     }
@@ -136,6 +143,7 @@ def _altcha_challenges(configuration: Configuration, keys: Sequence[bytes]) -> d
             lifetime=int(own["lifetime"]),
             binding=own["client_binding"],
             cap=own["challenges_per_minute"],
+            multipliers=own["hardening"]["multipliers"],
         )
         for site in configuration.sites or (_DEFAULT_SITE,)
     }

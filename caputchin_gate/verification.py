@@ -21,6 +21,7 @@ from caputchin_gate.engines import FORGED, LEEWAY, Engine, Solved
 from caputchin_gate.messages import HttpReply
 from caputchin_gate.providers import Retry, Submission, Upstream
 from caputchin_gate.quotas import Quota
+from caputchin_gate.traffic import USED, Traffic
 from caputchin_gate.verdict import OUTAGES, Cause, Failed, Misconfigured, Passed, Reason, Unavailable, Verdict
 
 _TELLING: Final = 6  # characters of a secret or a token that are too many to be told
@@ -130,6 +131,7 @@ class Verification:
     clock: Clock
     in_flight: InFlight
     breakers: dict[int, Breaker] = field(default_factory=dict)
+    traffic: Traffic = field(default_factory=Traffic)
 
     def breaker_of(self, provider: Upstream) -> Breaker:
         return self.breakers.setdefault(id(provider), Breaker())
@@ -172,22 +174,41 @@ async def verify(
 
 
 async def _check(verifier: InProcess, token: str, visitor: Visitor, demands: Demands, shared: Verification) -> Verdict:
-    """Check a token of our own, then claim it: the work is judged before anything is stored (R10)."""
+    """Judge a token of our own, and count what became of it."""
     now = shared.clock.now()
     network = network_of(visitor.address, verifier.ipv6_prefix) if visitor.address is not None else None
-    match judge(verifier.sites, token, now=now, client=network, action=demands.action or ""):
+    judged, sites = judge(verifier.sites, token, now=now, client=network, action=demands.action or "")
+    verdict: Verdict
+    match judged:
         case Solved(issued_at=issued_at) if demands.max_age is not None and now - issued_at > demands.max_age:
-            return Failed(Reason.TOKEN_EXPIRED)
+            verdict = Failed(Reason.TOKEN_EXPIRED)
         case Solved() as solved:
-            return await take(verifier.kind, solved, now, verifier.quotas.get(solved.site_key))
+            verdict = await take(verifier.kind, solved, now, verifier.quotas.get(solved.site_key))
         case Failed() as failed:
-            return failed
+            verdict = failed
+    await tell(shared.traffic, verdict, (site.site_key for site in sites), network, now)
+    return verdict
+
+
+async def tell(traffic: Traffic, verdict: Verdict, site_keys: Iterable[str], network: str | None, now: float) -> None:
+    """What became of a token of ours, to who watches the sites that it concerns."""
+    match verdict:
+        case Passed():
+            for site_key in site_keys:
+                await traffic.passed(site_key, now)
+        case Failed() as failed:
+            await traffic.failed(site_keys, failed, network, now)
+        case _:
+            pass
 
 
 def judge(
-    engines: Iterable[Engine], token: str, *, now: float, client: str | None, action: str = ""
-) -> Solved | Failed:
-    """What the first engine says that knows the token; FORGED if it is of a shape we know, and nobody's."""
+    engines: Sequence[Engine], token: str, *, now: float, client: str | None, action: str = ""
+) -> tuple[Solved | Failed, Sequence[Engine]]:
+    """What the first engine says that knows the token; FORGED if it is of a shape we know, and nobody's.
+
+    With the engines that are concerned: all where nobody knows whose token it was meant to be.
+    """
     unknown: Failed | None = None
     for engine in engines:
         match engine.check(token, now=now, client=client, action=action):
@@ -196,8 +217,8 @@ def judge(
             case Failed(reason=Reason.TOKEN_MALFORMED) as failed:
                 unknown = unknown if unknown is not None else failed
             case decided:
-                return decided
-    return unknown if unknown is not None else Failed(Reason.TOKEN_MALFORMED)
+                return decided, (engine,)
+    return unknown if unknown is not None else Failed(Reason.TOKEN_MALFORMED), engines
 
 
 async def take(kind: str, solved: Solved, now: float, quota: Quota | None = None) -> Passed | Failed | Unavailable:
@@ -206,7 +227,7 @@ async def take(kind: str, solved: Solved, now: float, quota: Quota | None = None
         case ClaimResult.WON:
             pass
         case ClaimResult.LOST:
-            return Failed(Reason.TOKEN_USED)
+            return USED
         case ClaimResult.STORE_DOWN:
             return Unavailable(Cause.STORE)
     details: dict[str, Any] = {"site_key": solved.site_key}

@@ -31,6 +31,7 @@ from tests.siteverify_calls import (
     LIKE_RECAPTCHA,
     SECRETS,
     SITES,
+    START,
     VISITOR,
     Site,
     Told,
@@ -535,6 +536,34 @@ def test_a_site_may_name_its_dialects(dialect: str, dialects: Any) -> None:
     site.gate.close()
 
 
+# What a site is told of it
+
+
+@EACH
+def test_wrong_tokens_that_a_back_end_asks_about_harden_its_site(dialect: str) -> None:
+    site = Site()
+    forged = "shop:" + "0" * 32 + ":" + "0" * 60 if dialect == "cap" else FORGED
+    for number in range(120):
+        site.now = START + number / 4
+        site.ask(dialect, SHOP, forged)
+        site.ask(dialect, "wrong", forged)
+    assert site.gate.hardening() == {"shop": "critical", "blog": "normal"}
+    site.gate.close()
+
+
+@EACH
+def test_right_tokens_and_calls_without_its_secret_do_not(dialect: str) -> None:
+    site = Site(in_process={"wrong_secrets_per_minute": 1000, "challenges_per_minute": 1000})
+    for number in range(120):
+        site.now = START + number / 4
+        site.ask(dialect, "wrong", FORGED)
+        if number % 2:
+            assert site.passes(dialect, SHOP, site.cap())
+    assert site.gate.hardening()["blog"] == "normal"
+    assert site.gate.hardening()["shop"] in ("normal", "suspicious")  # a young site, with a busy minute
+    site.gate.close()
+
+
 # The store
 
 
@@ -949,7 +978,7 @@ def test_each_call_is_one_line_that_holds_no_secret(site: Site, caplog: pytest.L
     events = [record for record in caplog.records if getattr(record, "event", "") == "siteverify"]
     assert len(events) == len(CALLS) + 2
     first: Any = events[0]
-    assert (first.dialect, first.site, first.outcome, first.caller) == ("recaptcha", "shop", "success", BACK_END)
+    assert (first.dialect, first.site_key, first.outcome, first.caller) == ("recaptcha", "shop", "success", BACK_END)
     assert first.elapsed >= 0
     assert re.fullmatch("[0-9a-f]{8}", first.token_digest)
     assert {getattr(record, "token_digest", None) for record in events} == {first.token_digest}

@@ -7,14 +7,14 @@ Nothing else is asked: the widget's `verifyurl` is for servers that sign verific
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Final
 from urllib.parse import parse_qs
 
-from caputchin_gate.effects import Count, Counted, StoreDown
+from caputchin_gate.effects import StoreDown
 from caputchin_gate.endpoints.answers import answer, method_not_allowed, not_found, preflight, refused
-from caputchin_gate.endpoints.sites import COUNT_WINDOW, Endpoints, Site, cors, count_key, host_of_page, why_not_served
+from caputchin_gate.endpoints.asking import Granted, Limited, may_have
+from caputchin_gate.endpoints.sites import Endpoints, Site, cors, host_of_page, why_not_served
 from caputchin_gate.engines.altcha.challenges import AltchaChallenges
 from caputchin_gate.engines.altcha.terms import RANDOM_BYTES
 from caputchin_gate.messages import RequestHead, Response
@@ -50,16 +50,16 @@ async def _challenge(head: RequestHead, site: Site, challenges: AltchaChallenges
     action = _action_of(head.query)
     if action is None:
         return _refused(400, "invalid_action", allowed)
-    network, now = own.network_of(head), own.clock.now()
-    match await Count(count_key(own, site, network), COUNT_WINDOW, now):
+    match await may_have(head, site, own):
         case StoreDown():
             return _refused(503, "unavailable", allowed, retry_after=5)
-        case Counted(count=count, ends_at=ends_at) if count >= challenges.curve.cap:
-            return _refused(429, "rate_limited", allowed, retry_after=max(1, math.ceil(ends_at - now)))
-        case Counted(count=count):
+        case Limited(retry_after=retry_after):
+            return _refused(429, "rate_limited", allowed, retry_after=retry_after)
+        case Granted(now=now, network=network, step=step, state=state):
             random = own.clock.random_bytes(RANDOM_BYTES)
+            host = host_of_page(head)
             issued = challenges.issue(
-                now=now, random=random, step=count, client=network, action=action, host=host_of_page(head)
+                now=now, random=random, step=step, state=state, client=network, action=action, host=host
             )
             return answer(200, issued, allowed)
 

@@ -9,25 +9,19 @@ Statuses and texts are those of Cap Standalone: its widget reads `error` whateve
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any, Final
 
-from caputchin_gate.effects import BodyEnd, Claim, ClaimResult, Count, Counted, StoreDown
+from caputchin_gate.effects import BodyEnd, Claim, ClaimResult, StoreDown
 from caputchin_gate.endpoints import siteverify
 from caputchin_gate.endpoints.answers import answer, json_object, not_found, preflight, whole_body
-from caputchin_gate.endpoints.sites import (
-    COUNT_WINDOW,
-    Endpoints,
-    Site,
-    cors,
-    count_key,
-    host_of_page,
-    why_not_served,
-)
+from caputchin_gate.endpoints.asking import Granted, Limited, may_have
+from caputchin_gate.endpoints.sites import Endpoints, Site, cors, host_of_page, why_not_served
 from caputchin_gate.endpoints.siteverify.cap import CAP
 from caputchin_gate.engines.cap import NONCE_BYTES, Challenge, Redeemed, Refusal
 from caputchin_gate.messages import RequestHead, Response
+from caputchin_gate.traffic import USED
+from caputchin_gate.verdict import Failed, Reason
 
 _REFUSALS: Final[Mapping[Refusal, tuple[int, str]]] = {
     Refusal.INVALID_SOLUTIONS: (400, "Invalid solutions"),
@@ -36,6 +30,7 @@ _REFUSALS: Final[Mapping[Refusal, tuple[int, str]]] = {
     Refusal.EXPIRED: (403, "Challenge expired"),
     Refusal.INVALID_SOLUTION: (403, "Invalid solution"),
 }
+_WRONG: Final = Failed(Reason.TOKEN_REJECTED)
 _UNKNOWN_SITE: Final = "Invalid site key or secret"
 _NOTHING: Final = (None, "", 0, False)
 _ANY_ORIGIN: Final = {"Access-Control-Allow-Origin": "*"}
@@ -72,22 +67,20 @@ def _refused(status: int, error: str, headers: Mapping[str, str] | None = None, 
 async def _challenge(head: RequestHead, site: Site | None, own: Endpoints, allowed: Mapping[str, str]) -> Response:
     if site is None or site.cap is None:
         return _refused(404, _UNKNOWN_SITE, allowed)
-    now, most = own.clock.now(), site.challenges.curve.cap
-    if (closed := await why_not_served(site, now)) is not None:
+    if (closed := await why_not_served(site, own.clock.now())) is not None:
         status, reason = closed
         return _refused(status, "Verification unavailable" if status == 503 else "Blocked", allowed, reason=reason)
     if not site.serves(head):
         return _refused(403, "Blocked", allowed)
-    network = own.network_of(head)
-    match await Count(count_key(own, site, network), COUNT_WINDOW, now):
+    match await may_have(head, site, own):
         case StoreDown():
             return _refused(503, "Verification unavailable", {**allowed, "Retry-After": "5"})
-        case Counted(count=count, ends_at=ends_at) if count >= most:
-            limits = {"X-RateLimit-Limit": str(most), "X-RateLimit-Remaining": "0"}
-            retry_after = {"Retry-After": str(max(1, math.ceil(ends_at - now)))}
-            return _refused(429, "Rate limit exceeded", {**allowed, **limits, **retry_after})
-        case Counted():
-            issued = site.cap.issue(now=now, nonce=own.clock.random_bytes(NONCE_BYTES), client=network)
+        case Limited(retry_after=retry_after):
+            limits = {"X-RateLimit-Limit": str(site.challenges.curve.cap), "X-RateLimit-Remaining": "0"}
+            return _refused(429, "Rate limit exceeded", {**allowed, **limits, "Retry-After": str(retry_after)})
+        case Granted(now=now, network=network, state=state):
+            nonce = own.clock.random_bytes(NONCE_BYTES)
+            issued = site.cap.issue(now=now, nonce=nonce, state=state, client=network)
     return answer(200, _as_sent(issued), allowed)
 
 
@@ -105,7 +98,8 @@ def _as_sent(issued: Challenge) -> dict[str, Any]:
     return {"format": 2, "challenges": challenges, **common}
 
 
-# POST redeem, in the order of cap.md 3.7: a wrong solution claims nothing
+# POST redeem, in the order of cap.md 3.7: a wrong solution claims nothing. What is redeemed counts as a right token
+# only when it is used, so that each submission counts once.
 
 
 async def _redeem(head: RequestHead, site: Site | None, own: Endpoints, allowed: Mapping[str, str]) -> Response:
@@ -123,10 +117,11 @@ async def _redeem(head: RequestHead, site: Site | None, own: Endpoints, allowed:
         return _refused(404, "Invalid site key", allowed)
     if not isinstance(token, str) or not isinstance(solutions, list):
         return _refused(400, "Invalid solutions", allowed)
-    now = own.clock.now()
-    host = host_of_page(head)
-    match site.cap.redeem(token, solutions, now=now, client=own.network_of(head), host=host):
+    now, network = own.clock.now(), own.network_of(head)
+    match site.cap.redeem(token, solutions, now=now, client=network, host=host_of_page(head)):
         case Refusal() as refusal:
+            if refusal is not Refusal.INVALID_SOLUTIONS:
+                await own.traffic.failed((site.key,), _WRONG, network, now)
             status, error = _REFUSALS[refusal]
             return _refused(status, error, allowed)
         case Redeemed() as redeemed:
@@ -135,6 +130,7 @@ async def _redeem(head: RequestHead, site: Site | None, own: Endpoints, allowed:
         case ClaimResult.WON:
             return answer(200, {"success": True, "token": redeemed.token, "expires": redeemed.expires}, allowed)
         case ClaimResult.LOST:
+            await own.traffic.failed((site.key,), USED, network, now)
             return _refused(403, "Challenge already redeemed", allowed)
         case ClaimResult.STORE_DOWN:
             return _refused(403, "Verification unavailable", allowed, reason="nonce_store_error")

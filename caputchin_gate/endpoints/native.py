@@ -7,21 +7,13 @@ The verdict for other back ends is one of the dialects of siteverify.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
-from caputchin_gate.effects import Count, Counted, StoreDown
+from caputchin_gate.effects import StoreDown
 from caputchin_gate.endpoints.answers import answer, json_body, method_not_allowed, preflight, refused
-from caputchin_gate.endpoints.sites import (
-    COUNT_WINDOW,
-    Endpoints,
-    Site,
-    cors,
-    count_key,
-    host_of_page,
-    why_not_served,
-)
+from caputchin_gate.endpoints.asking import Granted, Limited, may_have
+from caputchin_gate.endpoints.sites import Endpoints, Site, cors, host_of_page, why_not_served
 from caputchin_gate.engines.native import NONCE_BYTES
 from caputchin_gate.messages import RequestHead, Response
 
@@ -51,17 +43,18 @@ async def _challenge(head: RequestHead, own: Endpoints) -> Response:
     action = request.get("action", "")
     if not isinstance(action, str) or len(action) > 256:
         return refused(400, "invalid_action", headers=allowed)
-    network, now = own.network_of(head), own.clock.now()
-    match await Count(count_key(own, site, network), COUNT_WINDOW, now):
+    match await may_have(head, site, own):
         case StoreDown():
             return refused(503, "unavailable", headers=allowed, retry_after=5)
-        case Counted(count=count, ends_at=ends_at) if count >= site.challenges.curve.cap:
-            return refused(429, "rate_limited", headers=allowed, retry_after=max(1, math.ceil(ends_at - now)))
-        case Counted(count=count):
+        case Limited(retry_after=retry_after):
+            return refused(429, "rate_limited", headers=allowed, retry_after=retry_after)
+        case Granted(now=now, network=network, step=step, state=state):
+            nonce = own.clock.random_bytes(NONCE_BYTES)
             challenge = site.challenges.issue(
                 now=now,
-                nonce=own.clock.random_bytes(NONCE_BYTES),
-                step=count,
+                nonce=nonce,
+                step=step,
+                state=state,
                 client=network,
                 action=action,
                 host=host_of_page(head),

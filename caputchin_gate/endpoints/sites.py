@@ -19,6 +19,7 @@ from caputchin_gate.engines.native import NativeChallenges
 from caputchin_gate.messages import RequestHead
 from caputchin_gate.quotas import Quota
 from caputchin_gate.secret import Secret
+from caputchin_gate.traffic import Traffic
 
 if TYPE_CHECKING:
     from caputchin_gate.engines.altcha.challenges import AltchaChallenges
@@ -29,7 +30,7 @@ COUNT_WINDOW: Final = 60.0
 _EXPOSED: Final = {"Access-Control-Expose-Headers": "Date, Retry-After"}
 
 
-class Standing(StrEnum):
+class Status(StrEnum):
     """Whether a site is served (captchaapi.md 4)."""
 
     ACTIVE = "active"
@@ -39,10 +40,10 @@ class Standing(StrEnum):
 
 
 # Status and error code of each that is not served.
-NOT_SERVED: Final[Mapping[Standing, tuple[int, str]]] = {
-    Standing.SUSPENDED: (402, "account_suspended"),
-    Standing.DEACTIVATED: (403, "account_deactivated"),
-    Standing.INACTIVE: (403, "project_inactive"),
+NOT_SERVED: Final[Mapping[Status, tuple[int, str]]] = {
+    Status.SUSPENDED: (402, "account_suspended"),
+    Status.DEACTIVATED: (403, "account_deactivated"),
+    Status.INACTIVE: (403, "project_inactive"),
 }
 
 
@@ -63,7 +64,7 @@ class Site:
     cap: CapChallenges | None = None
     altcha: AltchaChallenges | None = None
     caputchin: Engine | None = None
-    status: Standing = Standing.ACTIVE
+    status: Status = Status.ACTIVE
     quota: Quota | None = None
     dialects: frozenset[str] | None = None
     actions: tuple[str, ...] = ()
@@ -75,7 +76,7 @@ class Site:
 
     @property
     def is_served(self) -> bool:
-        return self.status is Standing.ACTIVE
+        return self.status is Status.ACTIVE
 
     @property
     def engines(self) -> tuple[Engine, ...]:
@@ -109,6 +110,7 @@ class Endpoints:
     clock: Clock
     trusted_proxies: TrustedProxies
     counting_key: bytes
+    traffic: Traffic = field(default_factory=Traffic)
     ipv6_prefix: int = 64
     test_sites: Mapping[str, Site] = field(default_factory=dict)
     verifications_per_minute: int = 600

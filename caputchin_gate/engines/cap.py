@@ -11,16 +11,18 @@ is claimed by who asks here. Instrumentation is not offered, so a challenge neve
 
 from __future__ import annotations
 
+import math
 import re
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from hashlib import sha256
 from hmac import compare_digest
 from struct import Struct
 from typing import Any, Final
 
+from caputchin_gate.difficulty import Hardening, Multipliers
 from caputchin_gate.engines import (
     FORGED,
     LEEWAY,
@@ -42,6 +44,8 @@ MOST_PUZZLES: Final = 1000
 LEAST_SALT: Final = 8
 MOST_SALT: Final = 44  # the WASM solver takes 55 bytes, and up to 11 are the nonce's (cap.md 3.4)
 SITE_KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")  # it stands in paths and between colons
+
+_ONE_DIGIT: Final = 16  # so many times the work of a puzzle is one more digit of its target
 
 _CHALLENGE: Final = Struct(">BHBBIIH8s8s16s")  # a multiple of three bytes with its MAC: no spare bits in base64
 _REDEEMED: Final = Struct(">IH8s")
@@ -88,6 +92,15 @@ class Work:
         if self.format == 1 and not self.puzzles:
             return Problem("puzzles", "are all that format 1 has", "use at least 1")
         return None
+
+    def times(self, multiplier: float) -> Work:
+        """So many times the work, as far as puzzles go: squarings stay.
+
+        Sixteen times is one more digit for each puzzle, which costs the gate nothing; anything less is more puzzles.
+        """
+        digits = int(multiplier // _ONE_DIGIT)
+        puzzles = min(MOST_PUZZLES, math.ceil(self.puzzles * multiplier / _ONE_DIGIT**digits))
+        return replace(self, puzzles=puzzles, difficulty=self.difficulty + digits)
 
     def covers(self, floor: Work) -> bool:
         """Whether it is the same kind of work, and in nothing less than the floor."""
@@ -164,6 +177,7 @@ class CapChallenges:
     challenge_lifetime: seconds in which a challenge has to be redeemed
     token_lifetime:     seconds in which a redeem token has to be used
     time_lock:          makes the squarings, if `work` asks for them; the sites of a gate may share one
+    multipliers:        how much more work each state asks for
     """
 
     def __init__(
@@ -176,12 +190,15 @@ class CapChallenges:
         challenge_lifetime: int = 600,
         token_lifetime: int = 1200,
         time_lock: TimeLock | None = None,
+        multipliers: Multipliers | None = None,
     ) -> None:
         self.site_key = site_key
         self.binding = binding
         self.work = work if work is not None else Work()
         if self.work.problem() is not None or (self.work.squarings > 0) != (time_lock is not None):
             raise ValueError("work that can't be done")
+        states = multipliers or Multipliers()
+        self._works = tuple(self.work.times(states.of(state)) for state in Hardening)
         self._challenge_lifetime = challenge_lifetime
         self._token_lifetime = token_lifetime
         self._time_lock = time_lock
@@ -190,11 +207,11 @@ class CapChallenges:
 
     # Challenges
 
-    def issue(self, *, now: float, nonce: bytes, client: str | None) -> Challenge:
+    def issue(self, *, now: float, nonce: bytes, state: Hardening = Hardening.NORMAL, client: str | None) -> Challenge:
         """A fresh challenge for a client network, None where it is not known. `nonce` is 16 random bytes."""
         if len(nonce) != NONCE_BYTES:
             raise ValueError("a nonce of another length")
-        keys, work, issued_at = self._keys[0], self.work, int(now)
+        keys, work, issued_at = self._keys[0], self._works[state], int(now)
         lock, answer = None, b""
         if self._time_lock is not None:
             lock, solution = self._time_lock.lock(keys.exponents.digest(nonce))

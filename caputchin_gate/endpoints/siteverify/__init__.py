@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import logging
 from hashlib import blake2b
-from typing import Final
 
 from caputchin_gate.client_address import client_of
+from caputchin_gate.decision_log import logger, place_of
 from caputchin_gate.endpoints.answers import answer
 from caputchin_gate.endpoints.sites import Endpoints
 from caputchin_gate.endpoints.siteverify import test_keys
@@ -23,8 +23,6 @@ from caputchin_gate.endpoints.siteverify.core import question, settle, weigh, wi
 from caputchin_gate.endpoints.siteverify.findings import Dialect, Finding, Outcome
 from caputchin_gate.endpoints.siteverify.idempotency import answered_once
 from caputchin_gate.messages import RequestHead, Response
-
-logger: Final = logging.getLogger("caputchin_gate")
 
 
 async def respond(head: RequestHead, dialect: Dialect, own: Endpoints, site_in_path: str | None = None) -> Response:
@@ -43,7 +41,7 @@ async def _verdict(head: RequestHead, dialect: Dialect, own: Endpoints, site_in_
     try:
         found, told = await _found(head, dialect, own, site_in_path)
     except Exception as failure:  # never a page of the application's, and never a success (threats.md R5)
-        logger.error("internal error in siteverify: %s", type(failure).__name__)
+        logger.error("internal error in siteverify: %s", place_of(failure))
         found = Finding((Outcome.INTERNAL,))
         told = dialect.answer(found)
     _log(found, head, dialect, own, own.clock.monotonic() - started)
@@ -62,8 +60,8 @@ async def _found(
         case asked if asked.idempotency_key is not None:
             return await answered_once(asked, asked.idempotency_key, own)
         case asked:
-            weighed = weigh(asked, own, now)
-            found = weighed if isinstance(weighed, Finding) else await settle(asked, weighed, now)
+            weighed = await weigh(asked, own, now)
+            found = weighed if isinstance(weighed, Finding) else await settle(asked, weighed, own, now)
     found = await with_quota(found, dialect, now)
     return found, dialect.answer(found)
 
@@ -78,7 +76,7 @@ def _log(found: Finding, head: RequestHead, dialect: Dialect, own: Endpoints, el
     event = {
         "event": "siteverify",
         "dialect": dialect.name,
-        "site": found.site.key if found.site is not None else None,
+        "site_key": found.site.key if found.site is not None else None,
         "outcome": ",".join(found.outcomes),
         "elapsed": round(elapsed, 6),
         "caller": client_of(head, own.trusted_proxies),
@@ -90,7 +88,7 @@ def _log(found: Finding, head: RequestHead, dialect: Dialect, own: Endpoints, el
         "siteverify %s dialect=%s site=%r elapsed=%.1fms caller=%s token=%s%s",
         event["outcome"],
         dialect.name,
-        event["site"],
+        event["site_key"],
         elapsed * 1000,
         event["caller"],
         event["token_digest"],

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from caputchin_gate.endpoints.answers import answer, refused
-from caputchin_gate.endpoints.sites import NOT_SERVED, Standing
+from caputchin_gate.endpoints.sites import NOT_SERVED, Status
 from caputchin_gate.endpoints.siteverify.findings import Dialect, Finding, Outcome
 from caputchin_gate.endpoints.siteverify.request import BLANKS, Form, NoText
 from caputchin_gate.messages import RequestHead, Response
@@ -15,9 +15,9 @@ _REFUSALS: Final[Mapping[Outcome, tuple[int, str]]] = {
     Outcome.SECRET_MISSING: (401, "invalid_secret"),
     Outcome.SECRET_MALFORMED: (401, "invalid_secret"),
     Outcome.SECRET_UNKNOWN: (401, "invalid_secret"),
-    Outcome.SITE_SUSPENDED: NOT_SERVED[Standing.SUSPENDED],
-    Outcome.SITE_DEACTIVATED: NOT_SERVED[Standing.DEACTIVATED],
-    Outcome.SITE_INACTIVE: NOT_SERVED[Standing.INACTIVE],
+    Outcome.SITE_SUSPENDED: NOT_SERVED[Status.SUSPENDED],
+    Outcome.SITE_DEACTIVATED: NOT_SERVED[Status.DEACTIVATED],
+    Outcome.SITE_INACTIVE: NOT_SERVED[Status.INACTIVE],
     Outcome.TOO_LARGE: (413, "invalid_token"),
     Outcome.ENCODED: (415, "invalid_token"),
     Outcome.RESPONSE_UNSOLVED: (200, "invalid_solution"),

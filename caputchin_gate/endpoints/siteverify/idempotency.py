@@ -61,13 +61,13 @@ async def _decide(
     asked: Question, record: bytes, held: bytes | None, own: Endpoints, now: float
 ) -> tuple[Finding, Response] | None:
     """Decide, and leave the answer to the calls that come later; None if another call does."""
-    weighed = weigh(asked, own, now)
+    weighed = await weigh(asked, own, now)
     if isinstance(weighed, Finding):
         return weighed, asked.dialect.answer(weighed)
     mark = own.clock.random_bytes(_MARK_BYTES).hex().encode()
     match await Swap(record, held, mark, now + DECIDING, now):
         case Held(swapped=True):
-            found = await settle(asked, weighed, now)
+            found = await settle(asked, weighed, own, now)
         case Held():
             return None
         case StoreDown():
