@@ -53,7 +53,7 @@ def page() -> str:
         "cap": _settings_table(CAP),
         "altcha": _settings_table(ALTCHA),
         "caputchin": _settings_table(CAPUTCHIN),
-        "site": _settings_table(SITE),
+        "site": _settings_table(SITE, {"dialects": "all"}),
         "limits": _settings_table(LIMITS),
         "providers": "\n\n".join(_provider_sections()),
     }

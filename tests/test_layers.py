@@ -28,7 +28,7 @@ LEVELS = (
         "engines",
         "receipt",
     ),
-    ("decision_log", "traffic", "verification", "endpoints", "policy"),
+    ("decision_log", "traffic", "quotas", "verification", "endpoints", "policy"),
     ("http_client", "kept_body", "stores", "asn", "drivers"),
     ("settings", "tables", "provider_tables", "config", "assembly", "gate"),
     ("asgi", "wsgi", "starlette", "fastapi", "flask", "django", "testing"),
