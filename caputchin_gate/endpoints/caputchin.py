@@ -10,19 +10,19 @@ that may not ask shall see why, and a challenge or a token is given to those alo
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import parse_qs
 
-from caputchin_gate.client_address import client_of, network_of
-from caputchin_gate.effects import Claim, ClaimResult, Count, Counted, StoreDown
+from caputchin_gate.effects import Claim, ClaimResult, StoreDown
 from caputchin_gate.endpoints.answers import answer, json_body, not_found, preflight
+from caputchin_gate.endpoints.asking import Granted, Limited, may_have
 from caputchin_gate.endpoints.cap import as_sent
-from caputchin_gate.endpoints.sites import COUNT_WINDOW, Endpoints, Site, count_key, host_of
+from caputchin_gate.endpoints.sites import Endpoints, Site, host_of_page, why_not_served
 from caputchin_gate.engines.cap import NONCE_BYTES, Redeemed, Refusal
 from caputchin_gate.engines.caputchin import CaputchinSessions
 from caputchin_gate.messages import RequestHead, Response
+from caputchin_gate.traffic import USED, WRONG_TOKEN
 
 _CORS: Final = {"Access-Control-Allow-Origin": "*", "Vary": "Origin"}
 _APPEARANCE: Final[Mapping[str, Any]] = {"widget": None, "game": None, "requiresGame": False}
@@ -69,11 +69,6 @@ def _site_of(site_key: object, own: Endpoints) -> tuple[Site, CaputchinSessions]
     return (site, site.caputchin) if site is not None and site.caputchin is not None else None
 
 
-def _network(head: RequestHead, own: Endpoints) -> str | None:
-    client = client_of(head, own.trusted_proxies)
-    return network_of(client) if client is not None else None
-
-
 # GET bootstrap: the first paint waits for it
 
 
@@ -98,18 +93,21 @@ async def _start(head: RequestHead, own: Endpoints) -> Response:
     if found is None:
         return _refused(404, "invalid-sitekey")
     site, sessions = found
+    if (closed := await why_not_served(site, own.clock.now())) is not None:
+        status, reason = closed
+        return _refused(status, reason.replace("_", "-"))
     if not site.serves(head):
         return _refused(403, "origin-not-allowed")
-    network, now = _network(head, own), own.clock.now()
-    match await Count(count_key(own, site, network), COUNT_WINDOW, now):
+    match await may_have(head, site, own):
         case StoreDown():
             return _unavailable()
-        case Counted(count=count, ends_at=ends_at) if count >= site.challenges.curve.cap:
-            return _refused(429, "rate-limited", {"Retry-After": str(max(1, math.ceil(ends_at - now)))})
-        case Counted():
+        case Limited(retry_after=retry_after):
+            return _refused(429, "rate-limited", {"Retry-After": str(retry_after)})
+        case Granted(now=now, network=network, state=state):
             nonce = own.clock.random_bytes(NONCE_BYTES)
-            host = host_of(head.header("origin") or head.header("referer"))
-            session_id, challenge = sessions.start(now=now, nonce=nonce, client=network, host=host)
+            session_id, challenge = sessions.start(
+                now=now, nonce=nonce, state=state, client=network, host=host_of_page(head)
+            )
     return answer(200, {**as_sent(challenge), "platform": {"sessionId": session_id}}, _CORS)
 
 
@@ -129,8 +127,8 @@ async def _pass(head: RequestHead, own: Endpoints) -> Response:
     session_id = _platform(request).get("sessionId")
     if not isinstance(session_id, str) or not session_id:
         return _refused(400, "missing-session-id")
-    now = own.clock.now()
-    found = _site_of_session(session_id, head, now, own)
+    now, network = own.clock.now(), own.network_of(head)
+    found = _site_of_session(session_id, network, now, own)
     if found is None:
         return _refused(400, "invalid-session")
     site, sessions = found
@@ -141,6 +139,8 @@ async def _pass(head: RequestHead, own: Endpoints) -> Response:
         return _refused(403, "invalid-challenge")
     match sessions.redeem(session_id, token, solutions if isinstance(solutions, list) else (), now=now):
         case Refusal() as refusal:
+            if refusal is not Refusal.INVALID_SOLUTIONS:
+                await own.traffic.failed((site.key,), WRONG_TOKEN, network, now)
             return _refused(403, _REFUSALS[refusal])
         case Redeemed() as redeemed:
             pass
@@ -148,6 +148,7 @@ async def _pass(head: RequestHead, own: Endpoints) -> Response:
         case ClaimResult.WON:
             wrapped = sessions.wrap(session_id, now=now)
         case ClaimResult.LOST:
+            await own.traffic.failed((site.key,), USED, network, now)
             return _refused(403, "already-redeemed")
         case ClaimResult.STORE_DOWN:
             return _unavailable()
@@ -158,10 +159,9 @@ async def _pass(head: RequestHead, own: Endpoints) -> Response:
 
 
 def _site_of_session(
-    session_id: str, head: RequestHead, now: float, own: Endpoints
+    session_id: str, network: str | None, now: float, own: Endpoints
 ) -> tuple[Site, CaputchinSessions] | None:
     """The site that a session was started for; None for one that no site knows, or of another client, or too old."""
-    network = _network(head, own)
     for site in own.sites.values():
         if site.caputchin is not None and site.caputchin.lives(session_id, now=now, client=network):
             return site, site.caputchin

@@ -20,6 +20,7 @@ from hmac import compare_digest
 from struct import Struct
 from typing import Any, Final
 
+from caputchin_gate.difficulty import Hardening, Multipliers
 from caputchin_gate.engines import FORGED, LEEWAY, Binding, Engine, KeyedHash, Solved, purpose_key, same_client
 from caputchin_gate.engines.cap import CapChallenges, Challenge, Redeemed, Refusal, Work
 from caputchin_gate.engines.native import NativeChallenges
@@ -119,6 +120,7 @@ class CaputchinSessions:
         binding: Binding = "if-known",
         challenge_lifetime: int = 600,
         time_lock: TimeLock | None = None,
+        multipliers: Multipliers | None = None,
     ) -> None:
         self.site_key = site_key
         self.binding = binding
@@ -133,12 +135,15 @@ class CaputchinSessions:
             binding="off",  # a challenge is good with its session alone, and that knows the client
             challenge_lifetime=challenge_lifetime,
             time_lock=time_lock,
+            multipliers=multipliers,
             protocol="caputchin",
         )
 
     # Sessions
 
-    def start(self, *, now: float, nonce: bytes, client: str | None, host: str) -> tuple[str, Challenge]:
+    def start(
+        self, *, now: float, nonce: bytes, state: Hardening = Hardening.NORMAL, client: str | None, host: str
+    ) -> tuple[str, Challenge]:
         """A session id for a client network, None where it is not known, and the challenge that goes with it.
 
         nonce: 16 random bytes
@@ -149,7 +154,8 @@ class CaputchinSessions:
         known = host.encode() if _HOST.fullmatch(host) else b""
         body = _SESSION.pack(int(now), tag, nonce) + known
         session_id = _encoded(body + keys.sessions.digest(body)[:_MAC_BYTES])
-        return session_id, self._challenges.issue(now=now, nonce=nonce, client=None, scope=session_id.encode())
+        scope = session_id.encode()
+        return session_id, self._challenges.issue(now=now, nonce=nonce, state=state, client=None, scope=scope)
 
     def lives(self, session_id: str, *, now: float, client: str | None) -> bool:
         """Whether this is a session of this site, of this client network, and not too old to pass."""
