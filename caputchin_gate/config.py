@@ -17,6 +17,7 @@ from caputchin_gate.endpoints.siteverify.paths import RESERVED_SITE_KEYS
 from caputchin_gate.endpoints.siteverify.test_keys import SECRETS as TEST_SECRETS
 from caputchin_gate.endpoints.siteverify.test_keys import SITE_KEYS as TEST_SITE_KEYS
 from caputchin_gate.engines.cap import SITE_KEY, Work
+from caputchin_gate.engines.caputchin import LONGEST_SITE_KEY
 from caputchin_gate.errors import ConfigurationError, Problem, nearest
 from caputchin_gate.hardening import Thresholds
 from caputchin_gate.provider_tables import IN_PROCESS_KINDS, InProcessProvider, Provider, read_providers
@@ -25,6 +26,7 @@ from caputchin_gate.routes import RouteTable, Rule
 from caputchin_gate.settings import (
     ALTCHA,
     CAP,
+    CAPUTCHIN,
     HARDENING,
     IN_PROCESS,
     LIMITS,
@@ -107,6 +109,8 @@ def read(typed: Table, *, must_guard: bool = False) -> Configuration:
     in_process["hardening"] = _read_hardening(in_process["hardening"], problems)
     altcha = table_of(in_process["altcha"], "in_process.altcha", problems)
     in_process["altcha"] = read_table(altcha, ALTCHA, "in_process.altcha.", problems)
+    caputchin = table_of(in_process["caputchin"], "in_process.caputchin", problems)
+    in_process["caputchin"] = read_table(caputchin, CAPUTCHIN, "in_process.caputchin.", problems)
     limits = read_table(table_of(top["limits"], "limits", problems), LIMITS, "limits.", problems)
     sites = tuple(
         read_table(
@@ -188,16 +192,14 @@ def _read_hardening(typed: object, problems: list[Problem]) -> Table:
 
 
 def _site_key_problems(provided: Iterable[Provider], sites: Sequence[Table]) -> Iterable[Problem]:
-    """The widgets of some kinds name their site in the path."""
-    if not any(isinstance(provider, InProcessProvider) and provider.kind in ("cap", "altcha") for provider in provided):
-        return
+    """The widgets of some kinds name their site in the path, and Caputchin's tokens name it."""
+    kinds = {provider.kind for provider in provided if isinstance(provider, InProcessProvider)}
     for index, site in enumerate(sites):
-        if site["site_key"] is not None and not SITE_KEY.fullmatch(site["site_key"]):
-            yield Problem(
-                f"in_process.sites[{index}].site_key",
-                "can't stand in a path",
-                "use up to 64 letters, digits, '-' and '_'",
-            )
+        where, key = f"in_process.sites[{index}].site_key", site["site_key"]
+        if key is not None and kinds & {"cap", "altcha"} and not SITE_KEY.fullmatch(key):
+            yield Problem(where, "can't stand in a path", "use up to 64 letters, digits, '-' and '_'")
+        elif key is not None and "caputchin" in kinds and len(key) > LONGEST_SITE_KEY:
+            yield Problem(where, "is too long for a token", f"use up to {LONGEST_SITE_KEY} characters")
 
 
 # Routes

@@ -17,6 +17,7 @@ from typing import Any, Final
 from caputchin_gate import durations
 from caputchin_gate.client_address import TrustedProxies
 from caputchin_gate.difficulty import GREATEST_CAP, GREATEST_MULTIPLIER, Multipliers
+from caputchin_gate.endpoints.caputchin_files import BESIDE, WIDGET
 from caputchin_gate.endpoints.sites import Status
 from caputchin_gate.endpoints.siteverify.paths import DIALECTS
 from caputchin_gate.engines.altcha import ALGORITHMS
@@ -264,6 +265,32 @@ def mount(value: object) -> str:
     return path
 
 
+def public_origin(value: object) -> str:
+    """The place of a site as browsers see it, with the path below which the application is mounted, if any. It is
+    written into a script, so nothing but plain characters.
+    """
+    typed = text(value)
+    host = r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
+    if not re.fullmatch(rf"https?://{host}(?:/[A-Za-z0-9_~-][A-Za-z0-9_.~-]*)*", typed):
+        raise Wrong("is not the origin of a site", 'write it like "https://shop.example", without a slash at the end')
+    return typed
+
+
+def widget_bundle(value: object) -> Mapping[str, bytes]:
+    """The file of a widget, and those that it looks for beside itself, by name. They are read here and now."""
+    path = Path(text(value))
+    files = {WIDGET: _content_of(path)}
+    beside = ((name, path.with_name(name)) for name in BESIDE)
+    return {**files, **{name: _content_of(other) for name, other in beside if other.exists()}}
+
+
+def _content_of(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except (OSError, ValueError) as failure:
+        raise Wrong(f"the file {path.name} can't be read ({type(failure).__name__})") from None
+
+
 def json_pointer(value: object) -> str:
     try:
         Places((), json_pointer=text(value))
@@ -401,6 +428,9 @@ IN_PROCESS: Final[Mapping[str, Setting]] = {
     "hardening": Setting(anything, {}, "How challenges get harder when a site is attacked.", "{ enabled = false }"),
     "cap": Setting(anything, {}, "How Cap's challenges are.", "{ puzzles = 80 }"),
     "altcha": Setting(anything, {}, "How ALTCHA's challenges are.", '{ algorithm = "PBKDF2/SHA-256" }'),
+    "caputchin": Setting(
+        anything, {}, "Where pages get Caputchin's own widget.", '{ widget = "/var/lib/myapp/widget.js" }'
+    ),
     "sites": Setting(
         anything,
         (),
@@ -500,6 +530,18 @@ ALTCHA: Final[Mapping[str, Setting]] = {
         None,
         "Accepts the verifications of a Sentinel too, without asking it.",
         '{ env = "SENTINEL_SECRET" }',
+    ),
+}
+
+CAPUTCHIN: Final[Mapping[str, Setting]] = {
+    "widget": Setting(
+        widget_bundle, None, "Your copy of the widget's script, for the gate to serve.", '"/var/lib/myapp/widget.js"'
+    ),
+    "public_origin": Setting(
+        public_origin,
+        None,
+        "The gate's origin, for pages on others; with the path below which the application is mounted, if any.",
+        '"https://shop.example"',
     ),
 }
 

@@ -19,7 +19,7 @@ from caputchin_gate.policy import Terms
 from caputchin_gate.provider_tables import IN_PROCESS_KINDS
 from caputchin_gate.providers import Upstream
 from caputchin_gate.receipt import USES
-from caputchin_gate.settings import ALTCHA, CAP, HARDENING, IN_PROCESS, LIMITS, ROUTE, SITE, TOP, Setting
+from caputchin_gate.settings import ALTCHA, CAP, CAPUTCHIN, HARDENING, IN_PROCESS, LIMITS, ROUTE, SITE, TOP, Setting
 from caputchin_gate.tokens import Places
 
 PAGE: Final = Path(__file__).with_name("settings.md")
@@ -52,6 +52,7 @@ def page() -> str:
         "hardening": _settings_table(HARDENING),
         "cap": _settings_table(CAP),
         "altcha": _settings_table(ALTCHA),
+        "caputchin": _settings_table(CAPUTCHIN),
         "site": _settings_table(SITE, {"dialects": "all"}),
         "limits": _settings_table(LIMITS),
         "providers": "\n\n".join(_provider_sections()),

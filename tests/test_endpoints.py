@@ -276,10 +276,10 @@ class TestTheRest:
 
     def test_the_widget_is_served_below_a_mount_prefix_too(self) -> None:
         response = ask("/app/.caputchin/captcha.js", method="GET", root="/app").end()
-        assert response.body == widget_script()[0]
+        assert response.body == widget_script().content
         assert ask("/.caputchin/captcha.js", method="GET", root="/app").end().status == 200
 
     def test_head_of_the_widget_has_its_headers_and_no_body(self) -> None:
         response = ask("/.caputchin/captcha.js", method="HEAD").end()
         assert response.body == b""
-        assert dict(response.headers)["Content-Length"] == str(len(widget_script()[0]))
+        assert dict(response.headers)["Content-Length"] == str(len(widget_script().content))

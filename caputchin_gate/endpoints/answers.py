@@ -14,7 +14,6 @@ PREFLIGHT_AGE: Final = "600"
 
 _JSON: Final[Headers] = (
     ("Content-Type", "application/json; charset=utf-8"),
-    ("Cache-Control", "no-store"),
     ("X-Content-Type-Options", "nosniff"),
 )
 
@@ -54,9 +53,12 @@ def json_object(body: bytes) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def answer(status: int, members: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Response:
+def answer(
+    status: int, members: Mapping[str, Any], headers: Mapping[str, str] | None = None, cache: str = "no-store"
+) -> Response:
     body = json.dumps(members, separators=(",", ":")).encode()
-    return Response(status, (*_JSON, *(headers or {}).items(), ("Content-Length", str(len(body)))), body)
+    own: Headers = (*_JSON, ("Cache-Control", cache))
+    return Response(status, (*own, *(headers or {}).items(), ("Content-Length", str(len(body)))), body)
 
 
 def refused(

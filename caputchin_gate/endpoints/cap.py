@@ -20,8 +20,7 @@ from caputchin_gate.endpoints.sites import Endpoints, Site, cors, host_of_page, 
 from caputchin_gate.endpoints.siteverify.cap import CAP
 from caputchin_gate.engines.cap import NONCE_BYTES, Challenge, Redeemed, Refusal
 from caputchin_gate.messages import RequestHead, Response
-from caputchin_gate.traffic import USED
-from caputchin_gate.verdict import Failed, Reason
+from caputchin_gate.traffic import USED, WRONG_TOKEN
 
 _REFUSALS: Final[Mapping[Refusal, tuple[int, str]]] = {
     Refusal.INVALID_SOLUTIONS: (400, "Invalid solutions"),
@@ -30,7 +29,6 @@ _REFUSALS: Final[Mapping[Refusal, tuple[int, str]]] = {
     Refusal.EXPIRED: (403, "Challenge expired"),
     Refusal.INVALID_SOLUTION: (403, "Invalid solution"),
 }
-_WRONG: Final = Failed(Reason.TOKEN_REJECTED)
 _UNKNOWN_SITE: Final = "Invalid site key or secret"
 _NOTHING: Final = (None, "", 0, False)
 _ANY_ORIGIN: Final = {"Access-Control-Allow-Origin": "*"}
@@ -81,10 +79,10 @@ async def _challenge(head: RequestHead, site: Site | None, own: Endpoints, allow
         case Granted(now=now, network=network, state=state):
             nonce = own.clock.random_bytes(NONCE_BYTES)
             issued = site.cap.issue(now=now, nonce=nonce, state=state, client=network)
-    return answer(200, _as_sent(issued), allowed)
+    return answer(200, as_sent(issued), allowed)
 
 
-def _as_sent(issued: Challenge) -> dict[str, Any]:
+def as_sent(issued: Challenge) -> dict[str, Any]:
     """A challenge as the widget reads it (cap.md 3.1, 5)."""
     work, common = issued.work, {"token": issued.token, "expires": issued.expires}
     if work.format == 1:
@@ -121,7 +119,7 @@ async def _redeem(head: RequestHead, site: Site | None, own: Endpoints, allowed:
     match site.cap.redeem(token, solutions, now=now, client=network, host=host_of_page(head)):
         case Refusal() as refusal:
             if refusal is not Refusal.INVALID_SOLUTIONS:
-                await own.traffic.failed((site.key,), _WRONG, network, now)
+                await own.traffic.failed((site.key,), WRONG_TOKEN, network, now)
             status, error = _REFUSALS[refusal]
             return _refused(status, error, allowed)
         case Redeemed() as redeemed:

@@ -13,8 +13,10 @@ from urllib.parse import urlsplit
 from caputchin_gate.client_address import TrustedProxies, client_of, network_of
 from caputchin_gate.clock import Clock
 from caputchin_gate.effects import StoreDown
+from caputchin_gate.endpoints.files import File
 from caputchin_gate.engines import Engine
 from caputchin_gate.engines.cap import CapChallenges
+from caputchin_gate.engines.caputchin import CaputchinSessions
 from caputchin_gate.engines.native import NativeChallenges
 from caputchin_gate.messages import RequestHead
 from caputchin_gate.quotas import Quota
@@ -63,7 +65,7 @@ class Site:
     domains: frozenset[str] = frozenset()
     cap: CapChallenges | None = None
     altcha: AltchaChallenges | None = None
-    caputchin: Engine | None = None
+    caputchin: CaputchinSessions | None = None
     status: Status = Status.ACTIVE
     quota: Quota | None = None
     dialects: frozenset[str] | None = None
@@ -99,6 +101,7 @@ class Site:
 class Endpoints:
     """What the gate's own paths need to know.
 
+    caputchin_files:          what is served below caputchin/, by name
     test_sites:               the gate's test keys and their challenges, where they are allowed
     verifications_per_minute: for one client network, over all dialects of siteverify
     wrong_secrets_per_minute: how many of those may be with a secret that is none
@@ -111,6 +114,7 @@ class Endpoints:
     trusted_proxies: TrustedProxies
     counting_key: bytes
     traffic: Traffic = field(default_factory=Traffic)
+    caputchin_files: Mapping[str, File] = field(default_factory=dict)
     ipv6_prefix: int = 64
     test_sites: Mapping[str, Site] = field(default_factory=dict)
     verifications_per_minute: int = 600

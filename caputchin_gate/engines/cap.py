@@ -49,6 +49,7 @@ _ONE_DIGIT: Final = 16  # so many times the work of a puzzle is one more digit o
 
 _CHALLENGE: Final = Struct(">BHBBIIH8s8s16s")  # a multiple of three bytes with its MAC: no spare bits in base64
 _REDEEMED: Final = Struct(">IH8s")
+_LENGTH: Final = Struct(">I")
 _MAC_BYTES: Final = 16
 _TAG_BYTES: Final = 8
 _ANSWER_BYTES: Final = 18
@@ -153,12 +154,12 @@ class _Keys:
 
     __slots__ = ("answers", "challenges", "clients", "exponents", "redeemed")
 
-    def __init__(self, signing_key: bytes) -> None:
-        self.challenges = KeyedHash(purpose_key(signing_key, "cap challenge"))
-        self.redeemed = KeyedHash(purpose_key(signing_key, "cap redeem token"))
-        self.clients = KeyedHash(purpose_key(signing_key, "cap client"))
-        self.answers = KeyedHash(purpose_key(signing_key, "cap answer"))
-        self.exponents = KeyedHash(purpose_key(signing_key, "cap exponent"))
+    def __init__(self, signing_key: bytes, protocol: str) -> None:
+        self.challenges = KeyedHash(purpose_key(signing_key, f"{protocol} challenge"))
+        self.redeemed = KeyedHash(purpose_key(signing_key, f"{protocol} redeem token"))
+        self.clients = KeyedHash(purpose_key(signing_key, f"{protocol} client"))
+        self.answers = KeyedHash(purpose_key(signing_key, f"{protocol} answer"))
+        self.exponents = KeyedHash(purpose_key(signing_key, f"{protocol} exponent"))
 
     def tag(self, client: str | None) -> bytes | None:
         """A keyed hash of the client network."""
@@ -178,6 +179,8 @@ class CapChallenges:
     token_lifetime:     seconds in which a redeem token has to be used
     time_lock:          makes the squarings, if `work` asks for them; the sites of a gate may share one
     multipliers:        how much more work each state asks for
+    protocol:           whose challenges they are, if Cap's work is a part of another protocol: neither takes the
+                        challenges or the tokens of the other
     """
 
     def __init__(
@@ -191,6 +194,7 @@ class CapChallenges:
         token_lifetime: int = 1200,
         time_lock: TimeLock | None = None,
         multipliers: Multipliers | None = None,
+        protocol: str = "cap",
     ) -> None:
         self.site_key = site_key
         self.binding = binding
@@ -203,12 +207,23 @@ class CapChallenges:
         self._token_lifetime = token_lifetime
         self._time_lock = time_lock
         self._site = sha256(b"caputchin-gate cap site" + site_key.encode()).digest()[:8]
-        self._keys = tuple(map(_Keys, signing_keys))
+        self._keys = tuple(_Keys(key, protocol) for key in signing_keys)
 
     # Challenges
 
-    def issue(self, *, now: float, nonce: bytes, state: Hardening = Hardening.NORMAL, client: str | None) -> Challenge:
-        """A fresh challenge for a client network, None where it is not known. `nonce` is 16 random bytes."""
+    def issue(
+        self,
+        *,
+        now: float,
+        nonce: bytes,
+        state: Hardening = Hardening.NORMAL,
+        client: str | None,
+        scope: bytes = b"",
+    ) -> Challenge:
+        """A fresh challenge for a client network, None where it is not known. `nonce` is 16 random bytes.
+
+        scope: what has to be presented with the challenge again when it is redeemed
+        """
         if len(nonce) != NONCE_BYTES:
             raise ValueError("a nonce of another length")
         keys, work, issued_at = self._keys[0], self._works[state], int(now)
@@ -218,13 +233,20 @@ class CapChallenges:
             answer = keys.answer(solution)
         tag = (keys.tag(client) if self.binding != "off" else None) or _UNBOUND
         body = _CHALLENGE.pack(*_packed(work), issued_at, self._challenge_lifetime, self._site, tag, nonce) + answer
-        signed = body + keys.challenges.digest(body)[:_MAC_BYTES]
+        signed = body + keys.challenges.digest(_scoped(scope, body))[:_MAC_BYTES]
         token = b2a_base64(signed, newline=False).translate(_TO_URL).decode()
         puzzles = tuple(_puzzles(token, work)) if work.format == 2 else ()
         return Challenge(token, work, (issued_at + self._challenge_lifetime) * 1000, puzzles, lock)
 
     def redeem(
-        self, token: str, solutions: Sequence[Any], *, now: float, client: str | None, host: str = ""
+        self,
+        token: str,
+        solutions: Sequence[Any],
+        *,
+        now: float,
+        client: str | None,
+        scope: bytes = b"",
+        host: str = "",
     ) -> Redeemed | Refusal:
         """Judge the solutions of a challenge, in the page's order (cap.md 3.7): the work last, and the claim after.
 
@@ -234,7 +256,8 @@ class CapChallenges:
             return Refusal.INVALID_TOKEN
         signed = a2b_base64(token.encode().translate(_FROM_URL))
         body = signed[:-_MAC_BYTES]
-        keys = self._signer(signed[-_MAC_BYTES:], lambda keys: keys.challenges.digest(body))
+        message = _scoped(scope, body)
+        keys = self._signer(signed[-_MAC_BYTES:], lambda keys: keys.challenges.digest(message))
         if keys is None:
             return Refusal.INVALID_TOKEN
         *packed, issued_at, lifetime, site, tag, nonce = _CHALLENGE.unpack_from(body)
@@ -312,6 +335,11 @@ class CapChallenges:
     def _claim_key(self, kind: bytes, nonce: bytes) -> bytes:
         digest = sha256(b"caputchin-gate cap " + self._of_this_site(kind + nonce))
         return digest.digest()[:_CLAIM_KEY_BYTES]
+
+
+def _scoped(scope: bytes, body: bytes) -> bytes:
+    """What is signed. No body begins with a zero as the length of a scope does, so neither is taken for the other."""
+    return _LENGTH.pack(len(scope)) + scope + body if scope else body
 
 
 def _packed(work: Work) -> tuple[int, ...]:

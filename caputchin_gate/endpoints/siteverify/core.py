@@ -124,7 +124,7 @@ async def _owner(
     if named_site is not None and named_site not in own.sites:
         return Finding((Outcome.SITE_UNKNOWN,))
     for site in owners:
-        if True and (site.dialects is None or dialect.name in site.dialects):
+        if named_site in (None, site.key) and (site.dialects is None or dialect.name in site.dialects):
             return site if site.is_served else Finding((_NOT_SERVED[site.status],), site)
     limited = await limits.wrong_secrets(own, network, now)
     return _limited(limited) if limited is not None else Finding((Outcome.SECRET_UNKNOWN,))
