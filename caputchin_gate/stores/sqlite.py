@@ -16,7 +16,16 @@ from typing import Final, TypeVar
 from caputchin_gate.effects import ClaimResult, Counted, Held, StoreDown
 from caputchin_gate.errors import ConfigurationError, Problem
 from caputchin_gate.stores import GRACE
-from caputchin_gate.stores.sqlite_file import Connection, Inode, StoreFile, Trouble, is_damage, is_full, spoils, transaction
+from caputchin_gate.stores.sqlite_file import (
+    Connection,
+    Inode,
+    StoreFile,
+    Trouble,
+    is_damage,
+    is_full,
+    spoils,
+    transaction,
+)
 from caputchin_gate.stores.trouble_log import TroubleLog
 
 T = TypeVar("T")
@@ -188,7 +197,7 @@ class SqliteStore:
             self._forgot |= is_damage(trouble)
             if spoils(trouble):
                 process.drop()
-            self._log.tell(getattr(trouble, "strerror", None) or str(trouble))
+            self._tell(trouble)
             return _DOWN
         finally:
             process.patient.lock.release()
@@ -259,6 +268,10 @@ class SqliteStore:
             self._forgot |= is_damage(trouble)
             if spoils(trouble):
                 process.upkeep.drop()
+                self._tell(trouble)
+
+    def _tell(self, trouble: Exception) -> None:
+        self._log.tell(getattr(trouble, "strerror", None) or str(trouble))
 
     def _shared_signing_key(self) -> bytes:
         try:
