@@ -65,11 +65,11 @@ class GateMiddleware:
             match await self.gate.ahandle(head, body.read):
                 case PassOn():
                     await self.app(scope, receive, send)
-                case Admit(decision=decision):
+                case Admit(decision=decision, set_cookie=cookie):
                     # In place: what the application adds to its scope is for the middleware around it too.
                     scope[DECISION] = decision
                     scope["headers"] = without_own_headers(scope["headers"])
-                    await self.app(scope, body.replay(), send)
+                    await self.app(scope, body.replay(), send if cookie is None else setting(cookie, send))
                 case Answer(response=response):
                     await answer(response, scope, body, send)
                 case ruling:
@@ -110,6 +110,7 @@ def head_of(scope: Scope) -> RequestHead:
         query=scope.get("query_string", b"").decode("latin-1"),
         headers=headers,
         peer=(client[0] or None) if client else None,
+        scheme=scope.get("scheme", "http"),
     )
 
 
@@ -204,6 +205,18 @@ class IncomingBody:
                         self.end = BodyEnd.GONE
         except TimeoutError:
             pass
+
+
+def setting(cookie: str, send: Send) -> Send:
+    """The application's `send`, which adds one Set-Cookie to its response: the only touch of one (threats.md R39)."""
+    header = (b"set-cookie", cookie.encode("latin-1"))
+
+    async def send_with_cookie(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message.get("headers", ()), header]}
+        await send(message)
+
+    return send_with_cookie
 
 
 async def answer(response: Response, scope: Scope, body: IncomingBody, send: Send) -> None:

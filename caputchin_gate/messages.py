@@ -20,6 +20,7 @@ class RequestHead:
     query:     the query string as sent, without the question mark
     headers:   values by lower-case name, in the order of arrival
     peer:      the address of the TCP peer, None behind a Unix socket
+    scheme:    http or https, as the server says
     """
 
     method: str
@@ -29,6 +30,7 @@ class RequestHead:
     query: str = ""
     headers: Mapping[str, Sequence[str]] = field(default_factory=dict)
     peer: str | None = None
+    scheme: str = "http"
 
     def header(self, name: str) -> str | None:
         """The first value of a header (name in lower case), None when it is absent."""

@@ -1,6 +1,7 @@
 """The policy: what happens to one request. Everything that decides is here or below; doors only translate.
 
     matched?  no rule -> PassOn     the gate's own path -> its endpoint     several rules -> refused
+    receipt?  of a submission that was verified lately: admitted, and no token is looked for
     token?    found, missing, ambiguous, unreadable
     verdict?  what the verification says about it
     decision  admit or refuse, and what the client then sees
@@ -14,10 +15,11 @@ from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Final, Literal, TypeAlias, assert_never
 
-from caputchin_gate.client_address import TrustedProxies, client_of
-from caputchin_gate.effects import BodyEnd, LastPiece, ReadBody
+from caputchin_gate.client_address import TrustedProxies, client_of, network_of
+from caputchin_gate.effects import BodyEnd, Claim, ClaimResult, LastPiece, ReadBody
 from caputchin_gate.endpoints import Endpoints, respond
 from caputchin_gate.messages import RequestHead, Response
+from caputchin_gate.receipt import ID_BYTES, Receipt, Receipts
 from caputchin_gate.refusals import NO_STORE, render, wants_json
 from caputchin_gate.routes import Ambiguous, Exempt, RouteTable, Rule
 from caputchin_gate.tokens import BodySearch, Found, Missing, Outcome, Places, Refused, begin
@@ -54,6 +56,7 @@ class Terms:
     max_memory: int = KIB * KIB
     on_refuse: OnRefuse = "respond"
     back: str | None = None
+    receipts: Receipts | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +88,13 @@ class PassOn:
 
 @dataclass(frozen=True, slots=True)
 class Admit:
-    """The application gets the request and the decision: nearly always an admitting one, but see on_refuse = "pass"."""
+    """The application gets the request and the decision: nearly always an admitting one, but see on_refuse = "pass".
+
+    set_cookie: what the door adds to the application's response, once.
+    """
 
     decision: Decision
+    set_cookie: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +136,7 @@ def rule_on(decision: Decision, head: RequestHead, terms: Terms | None, settings
     """What follows from a decision; `terms` are None where no single rule was found."""
     on_refuse = terms.on_refuse if terms is not None else "respond"
     if decision.admitted:
-        return Admit(decision)
+        return Admit(decision, receipt_for(decision, head, terms, settings))
     if settings.report_only:
         return Admit(replace(decision, reason=Reason.REPORT_ONLY, would_refuse=decision.reason))
     if decision.status == 403:  # the settings of `on_refuse` concern these alone
@@ -142,9 +149,18 @@ def rule_on(decision: Decision, head: RequestHead, terms: Terms | None, settings
 
 
 async def decide(head: RequestHead, terms: Terms, settings: Settings, route: str | None = None) -> Decision:
-    """Find the token, have it verified, decide."""
+    """Use the receipt if there is one, else find the token and have it verified; decide."""
     monotonic = settings.verification.clock.monotonic
     started = monotonic()
+    receipt = await use_receipt(head, terms, settings)
+    if receipt is not None:
+        return Decision(
+            Reason.RECEIPT,
+            route=route,
+            method=head.method,
+            elapsed=monotonic() - started,
+            token_digest=_digest(receipt.uses[0], settings),
+        )
     match await find_token(head, terms):
         case Found(candidate=candidate):
             visitor = Visitor(client_of(head, settings.trusted_proxies))
@@ -159,7 +175,7 @@ async def decide(head: RequestHead, terms: Terms, settings: Settings, route: str
                 method=head.method,
                 elapsed=monotonic() - started,
                 retry_after=verdict.retry_after if isinstance(verdict, Unavailable) else None,
-                token_digest=blake2b(candidate.value.encode(), key=settings.log_key, digest_size=4).hexdigest(),
+                token_digest=_digest(candidate.value.encode(), settings),
             )
         case Missing():
             return Decision(Reason.TOKEN_MISSING, route=route, method=head.method, elapsed=monotonic() - started)
@@ -168,6 +184,52 @@ async def decide(head: RequestHead, terms: Terms, settings: Settings, route: str
             return Decision(
                 reason, route=route, method=head.method, elapsed=elapsed, http_status=status, details=(why,)
             )
+
+
+async def use_receipt(head: RequestHead, terms: Terms, settings: Settings) -> Receipt | None:
+    """The receipt that the request brings, if one of its uses could be claimed for it.
+
+    Of any other cookie nothing is told: the request is treated as if it had none.
+    """
+    if terms.receipts is None:
+        return None
+    now = settings.verification.clock.now()
+    receipt = terms.receipts.check(head.headers.get("cookie", ()), now=now, client=_network(head, settings))
+    if receipt is None:
+        return None
+    for use in receipt.uses:
+        match await Claim(use, receipt.until, now, receipt.born):
+            case ClaimResult.WON:
+                return receipt
+            case ClaimResult.LOST:
+                continue
+            case ClaimResult.STORE_DOWN:
+                return None
+    return None
+
+
+def receipt_for(decision: Decision, head: RequestHead, terms: Terms | None, settings: Settings) -> str | None:
+    """The cookie that a request has earned: by a token that was verified just now, and by nothing else."""
+    if terms is None or terms.receipts is None or decision.reason is not Reason.VERIFIED:
+        return None
+    if isinstance(decision.verdict, Passed) and decision.verdict.details.get("provider_fail_open"):
+        return None  # the provider says yes and admits that it did not look
+    clock = settings.verification.clock
+    return terms.receipts.issue(
+        now=clock.now(),
+        receipt_id=clock.random_bytes(ID_BYTES),
+        client=_network(head, settings),
+        secure=head.scheme == "https",
+    )
+
+
+def _network(head: RequestHead, settings: Settings) -> str | None:
+    client = client_of(head, settings.trusted_proxies)
+    return network_of(client) if client is not None else None
+
+
+def _digest(secret: bytes, settings: Settings) -> str:
+    return blake2b(secret, key=settings.log_key, digest_size=4).hexdigest()
 
 
 async def find_token(head: RequestHead, terms: Terms) -> Outcome:

@@ -58,10 +58,10 @@ class GateMiddleware:
         match self.gate.handle(head, body.read):
             case PassOn():
                 return self.app(environ, start_response)
-            case Admit(decision=decision):
+            case Admit(decision=decision, set_cookie=cookie):
                 admit(environ, body)
                 environ[DECISION] = decision
-                return self.app(environ, start_response)
+                return self.app(environ, start_response if cookie is None else setting(cookie, start_response))
             case Answer(response=response):
                 return _Answered(answer(response, start_response), body)
             case ruling:
@@ -85,6 +85,7 @@ def head_of(environ: Environ, raw_path: str | None) -> RequestHead:
         query=environ.get("QUERY_STRING", ""),
         headers=headers,
         peer=environ.get("REMOTE_ADDR") or None,
+        scheme=environ.get("wsgi.url_scheme", "http"),
     )
 
 
@@ -194,6 +195,15 @@ def admit(environ: Environ, body: IncomingBody) -> None:
     stream = body.replay()
     if stream is not None:
         environ["wsgi.input"] = stream
+
+
+def setting(cookie: str, start_response: StartResponse) -> StartResponse:
+    """A `start_response` that adds one Set-Cookie: the only touch of the application's response (threats.md R39)."""
+
+    def start_with_cookie(status: str, headers: list[tuple[str, str]], *failure: Any) -> Callable[[bytes], object]:
+        return start_response(status, [*headers, ("Set-Cookie", cookie)], *failure)
+
+    return start_with_cookie
 
 
 def answer(response: Response, start_response: StartResponse) -> list[bytes]:

@@ -9,6 +9,10 @@ import pytest
 
 from caputchin_gate import ConfigurationError, Gate, Route, load_gate
 from caputchin_gate.config import Route as ConfigRoute
+from caputchin_gate.messages import RequestHead
+from caputchin_gate.policy import Terms
+from caputchin_gate.receipt import Receipts
+from caputchin_gate.routes import Ambiguous, Rule
 from caputchin_gate.settings import ROUTE
 
 CANARY = "cpt_sec_canary-that-must-not-show"
@@ -79,6 +83,24 @@ def problems(**settings: Any) -> str:
         ({"protect": [Route("POST /x", hostnames="a.example")]}, "protect[0].hostnames", "not reported"),
         ({"protct": ["POST /x"]}, "protct", "did you mean 'protect'?"),
         ({"protect": [Route("POST /x", json_pointer="a/b")]}, "protect[0].json_pointer", "/captcha/token"),
+        ({"receipt": "1h"}, "receipt", "'1h' is not a duration from 10 to 300 seconds"),
+        ({"receipt": "5s"}, "receipt", "from 10 to 300"),
+        ({"receipt": True}, "receipt", '"2m"'),
+        ({"receipt": "2m", "receipt_uses": 0}, "receipt_uses", "from 1 to 10"),
+        ({"receipt": "2m", "receipt_uses": 11}, "receipt_uses", "from 1 to 10"),
+        ({"receipt_uses": 3}, "receipt_uses", 'add receipt = "2m"'),
+        ({"receipt": 0, "receipt_uses": 3}, "receipt_uses", "has no meaning without receipt"),
+        ({"protect": [Route("POST /x", receipt_uses=3)]}, "route 'POST /x': receipt_uses", "without receipt"),
+        (
+            {"receipt": "2m", "protect": [Route("POST /x", receipt=0, receipt_uses=3)]},
+            "route 'POST /x': receipt_uses",
+            "without receipt",
+        ),
+        (
+            {"receipt": "2m", "protect": ["PUT /x", "POST /x"]},
+            "route 'POST /x'",
+            "method_override = false",
+        ),
     ],
 )
 def test_a_wrong_setting_is_named_with_its_fix(change: dict[str, Any], setting: str, hint: str) -> None:
@@ -102,6 +124,48 @@ def test_a_wrong_setting_is_named_with_its_fix(change: dict[str, Any], setting: 
         ({"in_process": {"sites": [{"site_key": "a"}, {"site_key": "a"}]}}, "in_process.sites[1].site_key", "twice"),
         ({"protect": [Route("POST /x", hostnames=["a.example"])]}, "hostnames", "not reported"),
         ({"protect": [Route("POST /x", min_score=0.5)]}, "min_score", "not reported"),
+        ({"in_process": {"ipv6_prefix": 65}}, "in_process.ipv6_prefix", "from 48 to 64"),
+        ({"in_process": {"verifications_per_minute": 9}}, "in_process.verifications_per_minute", "from 10"),
+        ({"in_process": {"wrong_secrets_per_minute": 0}}, "in_process.wrong_secrets_per_minute", "from 1"),
+        *(
+            ({"in_process": {"sites": [{"site_key": key}]}}, "in_process.sites[0].site_key", "path of the gate's own")
+            for key in ("recaptcha", "hcaptcha", "turnstile", "procaptcha", "v1", "api", "siteverify", "cap")
+        ),
+        (
+            {"in_process": {"sites": [{"site_key": "gate_pub_test_pass"}]}},
+            "in_process.sites[0].site_key",
+            "public test keys",
+        ),
+        (
+            {"in_process": {"sites": [{"site_key": "a", "secret": "gate_sec_test_pass"}]}},
+            "in_process.sites[0].secret",
+            "public test keys",
+        ),
+        (
+            {"in_process": {"sites": [{"site_key": key, "secret": ["x" * 16, key * 16]} for key in "ab"]}},
+            "in_process.sites[1].secret",
+            "is another site's too",
+        ),
+        (
+            {"in_process": {"sites": [{"site_key": "a", "dialects": ["turnstyle"]}]}},
+            "in_process.sites[0].dialects",
+            "did you mean 'turnstile'?",
+        ),
+        ({"in_process": {"sites": [{"site_key": "a", "score": 2}]}}, "in_process.sites[0].score", "from 0 to 1"),
+        ({"in_process": {"sites": [{"site_key": "a", "v3": 1}]}}, "in_process.sites[0].v3", "true nor false"),
+        ({"in_process": {"sites": [{"site_key": "a", "quota": 0}]}}, "in_process.sites[0].quota", "from 1"),
+        (
+            {"in_process": {"sites": [{"site_key": "a", "over_quota": "admit"}]}},
+            "in_process.sites[0].over_quota",
+            "serve, refuse",
+        ),
+        (
+            {"in_process": {"sites": [{"site_key": "a", "status": "paused"}]}},
+            "in_process.sites[0].status",
+            "active, suspended, deactivated, inactive",
+        ),
+        ({"in_process": {"challenges_per_minute_in_all": 0}}, "challenges_per_minute_in_all", "from 100"),
+        ({"in_process": {"hardening": False}}, "in_process.hardening", "is not a table"),
     ],
 )
 def test_a_wrong_in_process_setting_is_named_with_its_fix(
@@ -111,6 +175,46 @@ def test_a_wrong_in_process_setting_is_named_with_its_fix(
     text = problems(**{**IN_PROCESS, **change})
     assert setting in text
     assert hint in text
+
+
+@pytest.mark.parametrize(
+    ("typed", "hint"),
+    [
+        ({"enabled": "yes"}, "neither true nor false"),
+        ({"multipliers": [1.5, 4]}, "one for suspicious, one for under attack, one for critical"),
+        ({"multipliers": [1.5, 4, 17]}, "from 1 to 16"),
+        ({"multipliers": [4, 2, 16]}, "rise from 1 to 16"),
+        ({"multipliers": [1, 1.4, 16]}, "the second being at least 1.5"),
+        ({"sticky": "5m"}, "list of three"),
+        ({"sticky": ["5m", "5m", "2d"]}, "from 1 to 86400 seconds"),
+        ({"spike": [3, 2, 20]}, "do not rise"),
+        ({"spike": [0, 2, 20]}, "do not rise"),
+        ({"spike": True}, "list of three"),
+        ({"failed": [0.3, 0.6, 1.1]}, "from 0 to 1"),
+        ({"failed": ["a", "b", "c"]}, "from 0 to 1"),
+        ({"datacenters": [0.3]}, "list of three"),
+        ({"reputation": [0.5, 0.4, 0.6]}, "write false to switch it off"),
+        ({"least_challenges": 0}, "from 1"),
+        ({"least_verifications": 1.5}, "whole number"),
+        ({"known_after": "2h"}, "60 to 3600"),
+        ({"bad_after": -1}, "from 0"),
+        ({"bad_for": "25h"}, "60 to 86400"),
+        ({"datacenter_asns": "AS16509"}, "list of AS numbers"),
+        ({"datacenter_asns": [0]}, "from 1"),
+        ({"asn_database": "/nowhere/GeoLite2-ASN.mmdb"}, "name a readable .mmdb file"),
+        ({"asn_database": __file__}, "is no database in MaxMind's format"),
+        ({"treshold": 1}, "unknown key"),
+    ],
+)
+def test_a_wrong_setting_of_hardening_is_named_with_its_fix(typed: dict[str, Any], hint: str) -> None:
+    text = problems(**{**IN_PROCESS, "in_process": {"hardening": typed}})
+    assert f"in_process.hardening.{next(iter(typed))}: " in text
+    assert hint in text
+
+
+def test_signals_can_be_switched_off_one_by_one() -> None:
+    off = dict.fromkeys(("spike", "failed", "datacenters", "reputation"), False)
+    Gate(**{**IN_PROCESS, "in_process": {"hardening": {**off, "bad_after": 0}}})
 
 
 def test_all_problems_are_reported_at_once() -> None:
@@ -170,3 +274,102 @@ def test_a_missing_file_is_named() -> None:
 def test_settings_never_show_the_secret() -> None:
     gate = Gate(**{**UPSTREAM, "store": "memory"})
     assert CANARY not in repr(vars(gate))
+
+
+# Receipts
+
+
+def receipts_of(gate: Gate, path: str = "/contact") -> Receipts | None:
+    match gate._settings.routes.match(RequestHead("POST", path)):
+        case Rule(terms=Terms(receipts=receipts)):
+            return receipts
+        case other:
+            raise AssertionError(other)
+
+
+def accepts(gate: Gate, other: Gate) -> bool:
+    """Whether a receipt that one gate issued is one for the other."""
+    ours, theirs = receipts_of(gate), receipts_of(other)
+    assert ours is not None
+    assert theirs is not None
+    cookie = ours.issue(now=0, receipt_id=bytes(16), client=None, secure=False).partition(";")[0]
+    return theirs.check([cookie], now=0, client=None) is not None
+
+
+WITH_RECEIPT: dict[str, Any] = {**UPSTREAM, "store": "memory", "receipt": "2m"}
+IN_PROCESS_TABLE = {"kind": "captchaapi", "verification": "in-process"}
+SHARED_KEY: dict[str, Any] = {"in_process": {"signing_key": "a signing key of more than 32 characters"}}
+
+
+def test_a_route_may_have_receipts_of_its_own_or_none() -> None:
+    protect = ["POST /contact", Route("POST /short", receipt=30, receipt_uses=1), Route("POST /none", receipt=0)]
+    gate = Gate(**{**WITH_RECEIPT, "protect": protect})
+    contact, short = receipts_of(gate), receipts_of(gate, "/short")
+    assert contact is not None
+    assert short is not None
+    assert "Max-Age=120" in contact.issue(now=0, receipt_id=bytes(16), client=None, secure=False)
+    cookie = short.issue(now=0, receipt_id=bytes(16), client=None, secure=False)
+    assert "Max-Age=30" in cookie
+    receipt = short.check([cookie.partition(";")[0]], now=0, client=None)
+    assert receipt is not None
+    assert len(receipt.uses) == 1
+    assert receipts_of(gate, "/none") is None
+    assert receipts_of(Gate(**{**UPSTREAM, "store": "memory"})) is None
+
+
+def test_workers_of_one_machine_accept_each_others_receipts(tmp_path: Path) -> None:
+    settings = {**WITH_RECEIPT, "store": f"sqlite:///{tmp_path}/gate.db"}
+    assert accepts(Gate(**settings), Gate(**settings))
+    assert not accepts(Gate(**WITH_RECEIPT), Gate(**WITH_RECEIPT)), "a store of its own is a key of its own"
+
+
+def test_a_configured_signing_key_is_the_key_of_receipts_too() -> None:
+    assert accepts(Gate(**WITH_RECEIPT, **SHARED_KEY), Gate(**WITH_RECEIPT, **SHARED_KEY))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"secret": "cpt_sec_of-another-account"},
+        {"endpoint": "https://caputchin.example/siteverify"},
+        {"provider": "gotcha", "secret": "c2VjcmV0LWV4YW1wbGU="},
+        {"protect": ["POST|PUT /contact"]},
+        {"protect": [Route("POST /contact", provider=["caputchin", "old"])], "providers": {"old": IN_PROCESS_TABLE}},
+        {"provider": "caputchin", "verification": "in-process", "secret": None},
+        {"provider": "captchaapi", "secret": "sk_live_of-another-kind"},
+    ],
+)
+def test_a_gate_that_asks_for_something_else_takes_no_receipt_of_this_one(change: dict[str, Any]) -> None:
+    changed = {key: value for key, value in {**WITH_RECEIPT, **change}.items() if value is not None}
+    assert not accepts(Gate(**WITH_RECEIPT, **SHARED_KEY), Gate(**changed, **SHARED_KEY))
+
+
+@pytest.mark.parametrize("demand", [{"action": "signup"}, {"max_age": "1m"}])
+def test_a_route_that_demands_more_takes_no_receipt_that_was_earned_by_less(demand: dict[str, Any]) -> None:
+    base = {"provider": "caputchin", "verification": "in-process", "store": "memory", "receipt": "2m", **SHARED_KEY}
+    demanding = Gate(**{**base, "protect": [Route("POST /contact", **demand)]})
+    assert not accepts(Gate(**base, protect=["POST /contact"]), demanding)
+
+
+def test_the_store_is_opened_only_where_a_route_has_receipts(tmp_path: Path) -> None:
+    store = {"store": f"sqlite:///{tmp_path}/gate.db"}
+    Gate(**{**UPSTREAM, **store})
+    assert not (tmp_path / "gate.db").exists()
+    Gate(**{**UPSTREAM, **store, "receipt": "2m"})
+    assert (tmp_path / "gate.db").exists()
+
+
+def test_the_memory_store_is_warned_about_where_it_is_used() -> None:
+    memory = "knows one process only"
+    assert not any(memory in warning for warning in Gate(**{**UPSTREAM, "store": "memory"}).warnings)
+    assert [memory in warning for warning in Gate(**WITH_RECEIPT).warnings].count(True) == 1
+    assert [memory in warning for warning in Gate(**IN_PROCESS, receipt="2m").warnings].count(True) == 1
+
+
+def test_a_target_that_two_routes_with_receipts_claim_is_refused() -> None:
+    """Else a receipt of one would be spent on the other by an odd spelling (threats.md R16)."""
+    protect = ["POST /a/{rest:path}", "POST /b"]
+    odd = RequestHead("POST", "/a/../b", "/a/../b")
+    for settings, kind in ((UPSTREAM, Rule), (WITH_RECEIPT, Ambiguous)):
+        gate = Gate(**{**settings, "store": "memory", "protect": protect})
+        assert isinstance(gate._settings.routes.match(odd), kind)

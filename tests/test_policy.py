@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import ClassVar
+from dataclasses import replace
+from typing import Any, ClassVar
 
 import pytest
 
@@ -11,14 +12,15 @@ from caputchin_gate.client_address import TrustedProxies
 from caputchin_gate.clock import Clock
 from caputchin_gate.effects import BodyEnd, Call, Claim, Claimed, ClaimResult, NoReply, ReadBody, Sleep, StoreDown
 from caputchin_gate.messages import HttpReply, RequestHead
-from caputchin_gate.policy import Settings, Terms, decide
+from caputchin_gate.policy import Admit, Settings, Terms, decide, rule_on
 from caputchin_gate.providers import Upstream
 from caputchin_gate.providers.caputchin import Caputchin
 from caputchin_gate.providers.gotcha import GotCHA
 from caputchin_gate.providers.procaptcha import Procaptcha
+from caputchin_gate.receipt import Receipts
 from caputchin_gate.routes import RouteTable
 from caputchin_gate.tokens import Places
-from caputchin_gate.verdict import Cause, Decision, Reason
+from caputchin_gate.verdict import Cause, Decision, Passed, Reason
 from caputchin_gate.verification import Demands, InFlight, Verification, Visitor, verify
 from tests.conversation import Conversation
 
@@ -338,3 +340,148 @@ def test_of_an_email_address_only_the_domain_goes_to_the_provider() -> None:
     asked = verify((provider,), "0xabcd", None, Visitor(email="a.b@Example.com"), Demands(), settings().verification)
     call = Conversation(asked).expect(Call, reply(verified=True))
     assert json.loads(call.request.body)["email"] == "example.com"
+
+
+class TestReceipts:
+    """A verified token earns one; it admits what comes after, and never more than it says."""
+
+    HOME: ClassVar[str] = "203.0.113.9"
+    RECEIPTS: ClassVar[Receipts] = Receipts([b"k" * 32], match="POST /contact", asked="", lifetime=120, uses=2)
+
+    def head(self, cookie: str | None = None, *, peer: str | None = HOME, **headers: str) -> RequestHead:
+        fields = {"content-type": ("application/x-www-form-urlencoded",)}
+        fields |= {name.replace("_", "-"): (value,) for name, value in headers.items()}
+        return RequestHead("POST", "/contact", headers=fields | ({"cookie": (cookie,)} if cookie else {}), peer=peer)
+
+    def cookie(self, world: Settings, client: str | None = HOME) -> str:
+        now, receipt_id = world.verification.clock.now(), b"i" * 16
+        return self.RECEIPTS.issue(now=now, receipt_id=receipt_id, client=client, secure=False).partition(";")[0]
+
+    def ask(self, head: RequestHead, world: Settings, **options: object) -> Conversation[Decision]:
+        return talk(terms(receipts=self.RECEIPTS, **options), head=head, world=world)
+
+    def test_a_use_is_claimed_and_neither_body_nor_token_is_looked_at(self) -> None:
+        world = settings()
+        conversation = self.ask(self.head(self.cookie(world), x_caputchin_token=TOKEN), world)
+        claim = conversation.expect(Claim, ClaimResult.WON)
+        assert claim.until == world.verification.clock.now() + 180
+        decision = conversation.end()
+        assert (decision.reason, decision.admitted, decision.verdict) == (Reason.RECEIPT, True, None)
+
+    def test_the_next_use_is_another_claim(self) -> None:
+        world = settings()
+        conversation = self.ask(self.head(self.cookie(world)), world)
+        first = conversation.expect(Claim, ClaimResult.LOST)
+        second = conversation.expect(Claim, ClaimResult.WON)
+        assert first.key != second.key
+        assert conversation.end().reason is Reason.RECEIPT
+
+    @pytest.mark.parametrize(
+        "claims",
+        [
+            (ClaimResult.LOST, ClaimResult.LOST),
+            (ClaimResult.STORE_DOWN,),
+            (ClaimResult.LOST, ClaimResult.STORE_DOWN),
+        ],
+    )
+    @pytest.mark.parametrize("admit_outages", [False, True])
+    def test_without_a_use_the_request_needs_a_token(
+        self, claims: tuple[ClaimResult, ...], admit_outages: bool
+    ) -> None:
+        for content, reason in ((b"name=Ann", Reason.TOKEN_MISSING), (body(CAPUTCHIN), Reason.VERIFIED)):
+            world = settings()
+            conversation = self.ask(self.head(self.cookie(world)), world, admit_outages=admit_outages)
+            for claim in claims:
+                conversation.expect(Claim, claim)
+            send(conversation, content)
+            if reason is Reason.VERIFIED:
+                conversation.expect(Call, reply(success=True))
+            assert conversation.end().reason is reason
+
+    @pytest.mark.parametrize("issued_to", ["198.51.100.7", None])
+    def test_the_receipt_of_another_client_is_not_even_claimed(self, issued_to: str | None) -> None:
+        world = settings()
+        conversation = self.ask(self.head(self.cookie(world, issued_to)), world)
+        send(conversation, b"name=Ann")
+        assert conversation.end().reason is Reason.TOKEN_MISSING
+
+    def test_clients_without_an_address_share_what_they_are_given(self) -> None:
+        world = settings()
+        conversation = self.ask(self.head(self.cookie(world, None), peer=None), world)
+        conversation.expect(Claim, ClaimResult.WON)
+        assert conversation.end().reason is Reason.RECEIPT
+
+    def test_a_client_is_its_network(self) -> None:
+        world = settings()
+        conversation = self.ask(self.head(self.cookie(world, "2001:db8::/64"), peer="2001:db8::77"), world)
+        conversation.expect(Claim, ClaimResult.WON)
+        assert conversation.end().reason is Reason.RECEIPT
+
+    def test_an_expired_receipt_is_no_receipt(self) -> None:
+        watch = Watch()
+        world = settings(watch=watch)
+        head = self.head(self.cookie(world))
+        watch.time += 120
+        conversation = self.ask(head, world)
+        send(conversation, b"name=Ann")
+        assert conversation.end().reason is Reason.TOKEN_MISSING
+
+    def test_the_log_gets_the_same_word_for_each_use_of_a_receipt_and_never_the_receipt(self) -> None:
+        world = settings()
+        digests = set()
+        for claims in ((ClaimResult.WON,), (ClaimResult.LOST, ClaimResult.WON)):
+            conversation = self.ask(self.head(self.cookie(world)), world)
+            for claim in claims:
+                conversation.expect(Claim, claim)
+            digests.add(conversation.end().token_digest)
+        (digest,) = digests
+        assert digest is not None
+        assert len(digest) == 8
+        assert digest not in self.cookie(world)
+
+    VERIFIED: ClassVar[Decision] = Decision(Reason.VERIFIED, verdict=Passed("caputchin"))
+
+    def ruled(self, decision: Decision, *, report_only: bool = False, **options: object) -> str | None:
+        world = replace(settings(), report_only=report_only)
+        match rule_on(decision, self.head(), terms(receipts=self.RECEIPTS, **options), world):
+            case Admit(set_cookie=cookie):
+                return cookie
+            case _:
+                return None
+
+    @pytest.mark.parametrize("options", [{}, {"report_only": True}, {"on_refuse": "pass"}])
+    def test_a_verified_token_earns_a_receipt(self, options: dict[str, Any]) -> None:
+        cookie = self.ruled(self.VERIFIED, **options)
+        assert cookie is not None
+        now = settings().verification.clock.now()
+        assert self.RECEIPTS.check([cookie.partition(";")[0]], now=now, client=self.HOME) is not None
+
+    @pytest.mark.parametrize(
+        "decision",
+        [
+            *(Decision(reason) for reason in Reason if reason is not Reason.VERIFIED),
+            Decision(Reason.VERIFIED, verdict=Passed("procaptcha", details={"provider_fail_open": True})),
+        ],
+        ids=lambda decision: decision.reason,
+    )
+    @pytest.mark.parametrize("options", [{}, {"report_only": True}, {"on_refuse": "pass"}])
+    def test_nothing_else_earns_one(self, decision: Decision, options: dict[str, Any]) -> None:
+        assert self.ruled(decision, **options) is None
+
+    def test_a_route_without_receipts_gives_none_and_looks_at_none(self) -> None:
+        world = settings()
+        ruling = rule_on(self.VERIFIED, self.head(), terms(), world)
+        assert isinstance(ruling, Admit)
+        assert ruling.set_cookie is None
+        conversation = talk(terms(), head=self.head(self.cookie(world)), world=world)
+        send(conversation, b"name=Ann")
+        assert conversation.end().reason is Reason.TOKEN_MISSING
+
+    @pytest.mark.parametrize(("scheme", "secure"), [("http", False), ("https", True), ("HTTPS-over-what", False)])
+    def test_over_https_the_cookie_is_for_https_alone(self, scheme: str, secure: bool) -> None:
+        head = replace(self.head(), scheme=scheme)
+        ruling = rule_on(self.VERIFIED, head, terms(receipts=self.RECEIPTS), settings())
+        assert isinstance(ruling, Admit)
+        assert ruling.set_cookie is not None
+        assert ruling.set_cookie.endswith("; Secure") == secure
+        assert ruling.set_cookie not in repr(ruling)

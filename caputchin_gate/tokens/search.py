@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from caputchin_gate.messages import RequestHead
 from caputchin_gate.tokens import content_type
 from caputchin_gate.tokens.content_type import ContentType
+from caputchin_gate.tokens.cookies import cookies
 from caputchin_gate.tokens.json_body import JsonBody
 from caputchin_gate.tokens.outcome import (
     AMBIGUOUS,
@@ -88,19 +89,15 @@ def begin(head: RequestHead, places: Places, *, max_json: int = MAX_JSON) -> Out
 
 
 def _from_cookies(headers: Iterable[str], places: Places, candidates: Candidates) -> None:
-    for header in headers:
-        for cookie in header.split(";"):
-            name, equals, value = cookie.partition("=")
-            field = name.strip(" \t")
-            if not equals or field not in places.fields:
-                continue
-            value = value.strip(" \t")
-            if len(value) >= 2 and value[0] == value[-1] == '"':
-                value = value[1:-1]
-            if any(character in value for character in '",\\'):  # no cookie-octets (RFC 6265 4.1.1): read differently
-                candidates.add_malformed(field, Source.COOKIE)
-            else:
-                candidates.add(field, value, Source.COOKIE)
+    for field, value in cookies(headers):
+        if field not in places.fields:
+            continue
+        if len(value) >= 2 and value[0] == value[-1] == '"':
+            value = value[1:-1]
+        if any(character in value for character in '",\\'):  # no cookie-octets (RFC 6265 4.1.1): read differently
+            candidates.add_malformed(field, Source.COOKIE)
+        else:
+            candidates.add(field, value, Source.COOKIE)
 
 
 def _grammar(head: RequestHead, places: Places, candidates: Candidates, max_json: int) -> Grammar | Refused | None:
