@@ -53,8 +53,8 @@ from caputchin_gate.stores.trouble_log import TroubleLog
 T = TypeVar("T")
 
 # The client raises more than its own exceptions: RuntimeError where uvloop's transport is closed, ValueError where
-# something else than Redis answers.
-_TROUBLE: Final = (RedisError, OutOfStep, Unfit, Lost, OSError, EOFError, RuntimeError, ValueError)
+# something else than Redis answers, AttributeError where another thread closes the connection that is being read.
+_TROUBLE: Final = (RedisError, OutOfStep, Unfit, Lost, OSError, EOFError, RuntimeError, ValueError, AttributeError)
 _DIRECTION: Final = re.compile(r"(?P<word>MOVED|ASK) \d+ (?P<host>.*):(?P<port>\d+)")
 _DOWN: Final = StoreDown()
 _CONNECTIONS: Final = 32  # of one event loop; threads have one each

@@ -270,6 +270,29 @@ def test_a_reply_to_somebody_else_wins_nothing_and_its_connection_is_given_up(tm
         assert claims(store, [next_one]) == {WON}
 
 
+def test_a_store_that_is_closed_by_another_thread_in_the_middle_of_a_claim_raises_nothing(
+    tmp_path: Path, opened: Opener
+) -> None:
+    over = threading.Event()
+    with RedisServer(tmp_path) as server, ThreadPoolExecutor(8) as threads:
+        store = opened(server.url)
+        closed = store._store if isinstance(store, FromThreads) else store
+        visits = [threads.submit(claims_until, over, store, seed) for seed in range(8)]
+        for _ in range(200):
+            closed.close()
+            time.sleep(0.001)
+        over.set()
+        for visit in visits:
+            assert visit.result() <= {WON, STORE_DOWN}
+
+
+def claims_until(over: threading.Event, store: Store, seed: int) -> set[ClaimResult]:
+    source, results = random.Random(seed), set[ClaimResult]()
+    while not over.is_set():
+        results.add(store.claim(source.randbytes(20), NOW + LIFE, NOW))
+    return results
+
+
 def test_connections_that_the_server_closed_in_the_meantime_cost_nobody_anything(
     tmp_path: Path, opened: Opener
 ) -> None:
