@@ -27,11 +27,11 @@ LEVELS = (
         "engines",
         "receipt",
     ),
-    ("verification", "endpoints", "policy", "decision_log"),
+    ("verification", "endpoints", "policy", "forward_auth", "own_paths", "decision_log"),
     ("http_client", "kept_body", "stores", "drivers"),
     ("settings", "tables", "provider_tables", "config", "assembly", "gate"),
     ("asgi", "wsgi", "starlette", "fastapi", "flask", "django", "testing"),
-    ("sidecar", "demo", "cli", "__main__"),
+    ("sidecar", "demo", "serve", "cli", "__main__"),
 )
 ORDER = {name: (level, place) for level, row in enumerate(LEVELS) for place, name in enumerate(row)}
 
