@@ -169,7 +169,7 @@ def _of_any_length(response: Response) -> Response:
 
 def page_of(asking: RequestHead, proxy: FrontProxy, settings: Settings) -> Answer:
     """What a visitor of nginx sees of a refusal. Nothing is decided here: the proxy tells which reason it was given."""
-    if not proxy.takes_403_only or not settings.trusted_proxies.trusts_peer(asking.peer):
+    if not proxy.takes_403_only:
         return Answer(not_found())
     reason = _refusal(asking.headers.get(_REASON, ()))
     original = original_of(asking, proxy, settings.trusted_proxies)

@@ -19,7 +19,7 @@ import pytest
 from caputchin_gate import Decision, Reason, load_gate
 from caputchin_gate.refusal_texts import LANGUAGES
 from caputchin_gate.refusals import _notice_of
-from caputchin_gate.settings import ALTCHA, CAP, IN_PROCESS, LIMITS, ROUTE, SITE, TOP
+from caputchin_gate.settings import ALTCHA, CAP, IN_PROCESS, LIMITS, ROUTE, SIDECAR, SITE, TOP
 from caputchin_gate.verdict import ADMITTING
 
 ROOT = Path(__file__).parents[1]
@@ -122,7 +122,11 @@ def test_the_settings_page_is_what_the_settings_say() -> None:
 
 @pytest.mark.parametrize(
     ("key", "setting"),
-    [(key, setting) for table in (TOP, ROUTE, IN_PROCESS, CAP, ALTCHA, SITE, LIMITS) for key, setting in table.items()],
+    [
+        (key, setting)
+        for table in (TOP, ROUTE, IN_PROCESS, CAP, ALTCHA, SITE, LIMITS, SIDECAR)
+        for key, setting in table.items()
+    ],
 )
 def test_every_example_of_a_setting_can_be_read(key: str, setting: Any) -> None:
     setting.read(tomllib.loads(f"{key} = {setting.example}")[key])

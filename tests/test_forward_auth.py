@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from typing import Any
 
 import pytest
+import yaml
 
 from caputchin_gate import ConfigurationError, Decision, Gate, Reason, Route
 from caputchin_gate.client_address import TrustedProxies
@@ -16,7 +19,9 @@ from caputchin_gate.forward_auth import FRONT_PROXIES, Unbelieved, original_of, 
 from caputchin_gate.gate import SYSTEM_CLOCK
 from caputchin_gate.messages import RequestHead, Response
 from caputchin_gate.policy import Answer
+from caputchin_gate.receipt import Receipts
 from caputchin_gate.wsgi import GateMiddleware as WsgiGate
+from tests.front_proxies import EXAMPLES
 
 PROXY = "10.0.0.7"
 TRUSTED = TrustedProxies(["10.0.0.0/8"])
@@ -164,8 +169,6 @@ def answer_to(gate: Gate, head: RequestHead) -> Response:
 
 
 def fresh_token() -> str:
-    from hashlib import sha256
-
     challenges = NativeChallenges([sha256(SIGNING_KEY.encode()).digest()], site_key="default", binding="off", cap=1000)
     now, nonce = SYSTEM_CLOCK.now(), SYSTEM_CLOCK.random_bytes(4)
     challenge = challenges.issue(now=now, nonce=nonce, step=1, client=None)
@@ -370,7 +373,8 @@ def test_what_is_no_refusal_has_no_page(reason: str) -> None:
 
 
 def test_the_page_is_for_nginx_and_from_trusted_proxies_alone() -> None:
-    assert page("token-missing", peer="203.0.113.9").status == 404
+    stranger = page("token-missing", peer="203.0.113.9")
+    assert (stranger.status, b"<h1>" in stranger.body) == (403, False)
     headers = {"x-caputchin-reason": ("token-missing",)}
     for kind in ("traefik", "caddy"):
         assert answer_to(make_gate(kind), asking(kind, path="refusal", headers=headers)).status == 404
@@ -414,3 +418,20 @@ def test_a_wsgi_server_can_not_answer() -> None:
     """It folds X_Original_URI, which a proxy may let pass, into X-Original-URI."""
     with pytest.raises(ConfigurationError, match="caputchin-gate serve"):
         WsgiGate(lambda environ, start_response: [], gate=make_gate())
+
+
+# What people copy (nginx.conf and Caddyfile are used as they are in test_forward_auth_proxies.py)
+
+
+def test_the_configuration_for_traefik_agrees_with_the_gate() -> None:
+    """There is no Traefik to run it with, so at least its names are those of the gate."""
+    settings = tomllib.loads((EXAMPLES / "gate.toml").read_text())
+    middlewares = yaml.safe_load((EXAMPLES / "traefik-routes.yml").read_text())["http"]["middlewares"]
+    asks = middlewares["captcha"]["forwardAuth"]
+    names = [name for name, _ in verdict_headers(Decision(Reason.VERIFIED))]
+    assert asks["address"] == f"http://{settings['sidecar']['listen']}/.caputchin/forward-auth"
+    assert (asks["trustForwardHeader"], asks["authResponseHeaders"]) == (False, names)
+    assert set(names) < middlewares["only-the-gate-says"]["headers"]["customRequestHeaders"].keys()
+    (route,) = settings["route"]
+    receipts = Receipts([b"x" * 32], match=route["match"], asked="", lifetime=120)
+    assert asks["addAuthCookiesToResponse"] == [receipts.cookie]
