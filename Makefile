@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN     = $(VENV)/bin
 
-.PHONY: demo test check bench docs clean browser services widgets
+.PHONY: demo test check bench simulation docs clean browser services widgets
 
 demo: $(VENV)/.demo
 	$(BIN)/caputchin-gate demo
@@ -18,6 +18,10 @@ check: $(VENV)/.test
 
 bench: $(VENV)/.bench services widgets
 	$(BIN)/python -m benchmarks
+
+# Attacks on a simulated site: writes docs/choosing.md and its picture.
+simulation: $(VENV)/.bench
+	$(BIN)/python -m benchmarks.simulation
 
 # The generated parts of the documentation: the settings reference and the pictures.
 docs: $(VENV)/.test browser

@@ -9,14 +9,18 @@ import hashlib
 import hmac
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from caputchin_gate.client_address import TrustedProxies
 from caputchin_gate.clock import Clock
 from caputchin_gate.config import Configuration, of_route
 from caputchin_gate.endpoints import Endpoints, Site
+from caputchin_gate.endpoints.caputchin_files import HOST, WIDGET, files_of
+from caputchin_gate.endpoints.files import File
 from caputchin_gate.engines import Engine, purpose_key
 from caputchin_gate.engines.cap import CapChallenges
+from caputchin_gate.engines.caputchin import CaputchinSessions, EitherToken
 from caputchin_gate.engines.native import NativeChallenges
 from caputchin_gate.engines.rsw import TimeLock
 from caputchin_gate.policy import OwnPath, Terms
@@ -27,6 +31,7 @@ from caputchin_gate.routes import RouteTable, Rule
 from caputchin_gate.secret import Secret
 from caputchin_gate.stores import Store
 from caputchin_gate.tokens import Places
+from caputchin_gate.traffic import Traffic
 from caputchin_gate.verification import Demands, InProcess, Verifier
 
 if TYPE_CHECKING:
@@ -39,7 +44,9 @@ def own_endpoints(configuration: Configuration, store: Store, clock: Clock, trus
     own = configuration.in_process
     keys = _signing_keys(own["signing_key"], store)
     kinds = _kinds_in_process(configuration)
-    cap = _cap_challenges(configuration, keys) if "cap" in kinds else {}
+    time_lock = _time_lock(configuration, keys) if kinds & {"cap", "caputchin"} else None
+    cap = _cap_challenges(configuration, keys, time_lock) if "cap" in kinds else {}
+    caputchin = _caputchin_sessions(configuration, keys, time_lock) if "caputchin" in kinds else {}
     altcha = _altcha_challenges(configuration, keys) if "altcha" in kinds else {}
     sites = {
         site["site_key"]: Site(
@@ -49,16 +56,21 @@ def own_endpoints(configuration: Configuration, store: Store, clock: Clock, trus
                 lifetime=int(own["lifetime"]),
                 binding=own["client_binding"],
                 cap=own["challenges_per_minute"],
+                multipliers=own["hardening"]["multipliers"],
             ),
             secrets=site["secret"],
             domains=frozenset(host.lower() for host in site["domains"]),
             cap=cap.get(site["site_key"]),
             altcha=altcha.get(site["site_key"]),
+            caputchin=caputchin.get(site["site_key"]),
         )
         for site in configuration.sites or (_DEFAULT_SITE,)
     }
     counting_key = hmac.digest(keys[0], b"caputchin_gate counting clients", "sha256")
-    return Endpoints(own["mount"], sites, clock, trusted, counting_key)
+    watch = replace(own["hardening"]["watch"], most_in_all=own["challenges_per_minute_in_all"])
+    traffic = Traffic(sites, counting_key, watch)
+    files = _caputchin_files(own) if "caputchin" in kinds else {}
+    return Endpoints(own["mount"], sites, clock, trusted, counting_key, traffic, files)
 
 
 def _kinds_in_process(configuration: Configuration) -> set[str]:
@@ -66,12 +78,18 @@ def _kinds_in_process(configuration: Configuration) -> set[str]:
     return {provider.kind for provider in providers if isinstance(provider, InProcessProvider)}
 
 
-def _cap_challenges(configuration: Configuration, keys: Sequence[bytes]) -> dict[str, CapChallenges]:
-    """Cap's side of each site. Making the primes of squarings takes a moment, and all sites share them."""
+def _time_lock(configuration: Configuration, keys: Sequence[bytes]) -> TimeLock | None:
+    """Making the primes of squarings takes a moment, and all sites share them."""
+    squarings = configuration.in_process["cap"]["work"].squarings
+    return TimeLock(purpose_key(keys[0], "cap squarings"), squarings) if squarings else None
+
+
+def _cap_challenges(
+    configuration: Configuration, keys: Sequence[bytes], time_lock: TimeLock | None
+) -> dict[str, CapChallenges]:
+    """Cap's side of each site."""
     own = configuration.in_process
     cap = own["cap"]
-    squarings = cap["work"].squarings
-    time_lock = TimeLock(purpose_key(keys[0], "cap squarings"), squarings) if squarings else None
     return {
         site["site_key"]: CapChallenges(
             keys,
@@ -81,9 +99,36 @@ def _cap_challenges(configuration: Configuration, keys: Sequence[bytes]) -> dict
             challenge_lifetime=int(cap["lifetime"]),
             token_lifetime=int(cap["token_lifetime"]),
             time_lock=time_lock,
+            multipliers=own["hardening"]["multipliers"],
         )
         for site in configuration.sites or (_DEFAULT_SITE,)
     }
+
+
+def _caputchin_sessions(
+    configuration: Configuration, keys: Sequence[bytes], time_lock: TimeLock | None
+) -> dict[str, CaputchinSessions]:
+    """Caputchin's side of each site: its work is Cap's."""
+    own = configuration.in_process
+    cap = own["cap"]
+    return {
+        site["site_key"]: CaputchinSessions(
+            keys,
+            site_key=site["site_key"],
+            work=cap["work"],
+            binding=own["client_binding"],
+            challenge_lifetime=int(cap["lifetime"]),
+            time_lock=time_lock,
+            multipliers=own["hardening"]["multipliers"],
+        )
+        for site in configuration.sites or (_DEFAULT_SITE,)
+    }
+
+
+def _caputchin_files(own: Mapping[str, Any]) -> Mapping[str, File]:
+    """Without a public origin the gate is on the origin of its pages, whatever that is: no client tells it."""
+    origin = own["caputchin"]["public_origin"] or ""
+    return files_of(own["caputchin"]["widget"] or {}, origin + own["mount"])
 
 
 def _altcha_challenges(configuration: Configuration, keys: Sequence[bytes]) -> dict[str, AltchaChallenges]:
@@ -98,6 +143,7 @@ def _altcha_challenges(configuration: Configuration, keys: Sequence[bytes]) -> d
             lifetime=int(own["lifetime"]),
             binding=own["client_binding"],
             cap=own["challenges_per_minute"],
+            multipliers=own["hardening"]["multipliers"],
         )
         for site in configuration.sites or (_DEFAULT_SITE,)
     }
@@ -129,6 +175,8 @@ def _engine(kind: str, site: Site) -> Engine:
         return site.cap
     if kind == "altcha" and site.altcha is not None:
         return site.altcha
+    if kind == "caputchin" and site.caputchin is not None:
+        return EitherToken(site.caputchin, site.challenges)
     return site.challenges
 
 
@@ -235,4 +283,7 @@ def warnings_of(configuration: Configuration) -> list[str]:
     own = any(isinstance(provider, InProcessProvider) for provider in configuration.providers.values())
     if configuration.top["store"] == "memory" and (own or configuration.has_receipts):
         warnings.append('store = "memory" knows one process only: with several workers use "sqlite"')
+    bundle = configuration.in_process["caputchin"]["widget"]
+    if bundle is not None and HOST not in bundle[WIDGET]:
+        warnings.append(f"in_process.caputchin.widget: {HOST.decode()} does not stand in it, so it is served as it is")
     return warnings

@@ -13,7 +13,7 @@ from caputchin_gate.assembly import own_endpoints, route_table, verifiers_of, wa
 from caputchin_gate.client_address import TrustedProxies, looks_proxied
 from caputchin_gate.clock import Clock
 from caputchin_gate.config import Configuration, Route
-from caputchin_gate.decision_log import log_decision, logger, place_of
+from caputchin_gate.decision_log import log_decision, logger, place_of, words_of
 from caputchin_gate.drivers import World, ano_body, arun, no_body, run
 from caputchin_gate.effects import BodyEnd, Effect, LastPiece
 from caputchin_gate.errors import ConfigurationError, Problem
@@ -27,6 +27,7 @@ from caputchin_gate.providers import Upstream
 from caputchin_gate.secret import Secret
 from caputchin_gate.settings import TOP
 from caputchin_gate.stores import AwaitedStore, Store, open_store
+from caputchin_gate.traffic import Traffic
 from caputchin_gate.verdict import Decision, Failed, Reason, Verdict
 from caputchin_gate.verification import Demands, InFlight, Verification, Visitor, verify
 
@@ -106,7 +107,8 @@ class Gate:
         endpoints = own_endpoints(configuration, self._store, clock, trusted) if in_process else None
         self._verifiers = verifiers_of(configuration, endpoints)
         self._default = self._verifiers[configuration.default_provider]
-        verification = Verification(clock, InFlight(configuration.limits["verifications"]))
+        self._traffic = endpoints.traffic if endpoints is not None else Traffic()
+        verification = Verification(clock, InFlight(configuration.limits["verifications"]), traffic=self._traffic)
         domains = {host for site in configuration.sites for host in site["domains"]}
         self._settings = Settings(
             routes=route_table(configuration, self._verifiers, endpoints, self._store),
@@ -151,6 +153,13 @@ class Gate:
             (self._default,), typed.strip(), None, visitor, Demands(), self._settings.verification
         )
         return verdict
+
+    def hardening(self) -> dict[str, str]:
+        """The state of each site of in-process verification, as far as this process knows: "normal", "suspicious",
+        "under attack" or "critical".
+        """
+        states = self._traffic.states(self._settings.verification.clock.now())
+        return {site_key: words_of(state) for site_key, state in states.items()}
 
     # For the doors
 

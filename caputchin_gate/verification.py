@@ -20,6 +20,7 @@ from caputchin_gate.effects import Call, Claim, Claimed, ClaimResult, NoReply, S
 from caputchin_gate.engines import FORGED, LEEWAY, Engine, Solved
 from caputchin_gate.messages import HttpReply
 from caputchin_gate.providers import Retry, Submission, Upstream
+from caputchin_gate.traffic import USED, Traffic
 from caputchin_gate.verdict import OUTAGES, Cause, Failed, Misconfigured, Passed, Reason, Unavailable, Verdict
 
 _TELLING: Final = 6  # characters of a secret or a token that are too many to be told
@@ -123,6 +124,7 @@ class Verification:
     clock: Clock
     in_flight: InFlight
     breakers: dict[int, Breaker] = field(default_factory=dict)
+    traffic: Traffic = field(default_factory=Traffic)
 
     def breaker_of(self, provider: Upstream) -> Breaker:
         return self.breakers.setdefault(id(provider), Breaker())
@@ -165,29 +167,44 @@ async def verify(
 
 
 async def _check(verifier: InProcess, token: str, visitor: Visitor, demands: Demands, shared: Verification) -> Verdict:
-    """Check a token of our own, then claim it: the work is judged before anything is stored (R10)."""
+    """Judge a token of our own, and count what became of it."""
     now = shared.clock.now()
     network = network_of(visitor.address) if visitor.address is not None else None
-    verdict: Verdict = Failed(Reason.TOKEN_MALFORMED)
+    verdict, sites = await _judge(verifier, token, network, demands, now)
+    match verdict:
+        case Passed():
+            await shared.traffic.passed(sites[0].site_key, now)
+        case Failed() as failed:
+            await shared.traffic.failed((site.site_key for site in sites), failed, network, now)
+        case _:
+            pass
+    return verdict
+
+
+async def _judge(
+    verifier: InProcess, token: str, network: str | None, demands: Demands, now: float
+) -> tuple[Verdict, Sequence[Engine]]:
+    """Check a token, then claim it: the work is judged before anything is stored (R10). With the sites it concerns."""
     for site in verifier.sites:
         match site.check(token, now=now, client=network, action=demands.action or ""):
             case Solved(issued_at=issued_at) if demands.max_age is not None and now - issued_at > demands.max_age:
-                return Failed(Reason.TOKEN_EXPIRED)
+                return Failed(Reason.TOKEN_EXPIRED), (site,)
             case Solved() as solved:
-                return await _claim(verifier.kind, solved, now)
-            case Failed() as failed:
-                verdict = failed
-                if failed != FORGED:  # else it is perhaps a token of the next site
-                    break
-    return verdict
+                return await _claim(verifier.kind, solved, now), (site,)
+            case Failed() as failed if failed != FORGED:
+                return failed, (site,)
+            case Failed():
+                pass  # perhaps a token of the next site
+    return FORGED, verifier.sites
 
 
 async def _claim(kind: str, solved: Solved, now: float) -> Verdict:
     match await Claim(solved.claim_key, solved.until, now, solved.born):
         case ClaimResult.WON:
-            return Passed(kind, issued_at=solved.issued_at, details={"site_key": solved.site_key})
+            details = {"site_key": solved.site_key}
+            return Passed(kind, issued_at=solved.issued_at, hostname=solved.hostname, details=details)
         case ClaimResult.LOST:
-            return Failed(Reason.TOKEN_USED)
+            return USED
         case ClaimResult.STORE_DOWN:
             return Unavailable(Cause.STORE)
 

@@ -4,6 +4,7 @@
     api/v1/captcha/...         captchaapi.eu's protocol, which is our own too
     cap/SITEKEY/...            Cap's
     altcha/SITEKEY/challenge   ALTCHA's
+    v1/widget/bootstrap, v1/verify/..., caputchin/...   Caputchin's
 
 One file a protocol stands beside this one. No request below the mount reaches the application, and no rule locks
 these paths (threats.md R41).
@@ -11,7 +12,7 @@ these paths (threats.md R41).
 
 from __future__ import annotations
 
-from caputchin_gate.endpoints import cap, native, widget
+from caputchin_gate.endpoints import cap, caputchin, caputchin_files, native, widget
 from caputchin_gate.endpoints.answers import not_found
 from caputchin_gate.endpoints.sites import Endpoints, Site
 from caputchin_gate.endpoints.widget import widget_script
@@ -34,6 +35,10 @@ async def respond(head: RequestHead, own: Endpoints) -> Response:
             return await cap.respond(head, site_key, act, own)
         case ["cap", "siteverify"]:
             return await cap.respond(head, None, "siteverify", own)
+        case ["v1", "widget" | "verify" as part, act]:
+            return await caputchin.respond(head, f"{part}/{act}", own)
+        case ["caputchin", name] if (file := own.caputchin_files.get(name)) is not None:
+            return caputchin_files.respond(file, head)
         case ["altcha", *site_key, "challenge"] if len(site_key) <= 1:
             from caputchin_gate.endpoints import altcha  # only who has this kind pays for it
 

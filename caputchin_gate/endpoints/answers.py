@@ -19,7 +19,6 @@ _BAD_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 _JSON: Final[Headers] = (
     ("Content-Type", "application/json; charset=utf-8"),
-    ("Cache-Control", "no-store"),
     ("X-Content-Type-Options", "nosniff"),
 )
 
@@ -76,9 +75,12 @@ def fields_of(head: RequestHead, body: bytes) -> Mapping[str, Any]:
     return {} if _BAD_ESCAPE.search(typed) else dict(reversed(pairs))
 
 
-def answer(status: int, members: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Response:
+def answer(
+    status: int, members: Mapping[str, Any], headers: Mapping[str, str] | None = None, cache: str = "no-store"
+) -> Response:
     body = json.dumps(members, separators=(",", ":")).encode()
-    return Response(status, (*_JSON, *(headers or {}).items(), ("Content-Length", str(len(body)))), body)
+    own: Headers = (*_JSON, ("Cache-Control", cache))
+    return Response(status, (*own, *(headers or {}).items(), ("Content-Length", str(len(body)))), body)
 
 
 def refused(

@@ -9,17 +9,18 @@ Statuses and texts are those of Cap Standalone: its widget reads `error` whateve
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any, Final
 
 from caputchin_gate.client_address import client_of, network_of
-from caputchin_gate.effects import BodyEnd, Claim, ClaimResult, Count, Counted, StoreDown
+from caputchin_gate.effects import BodyEnd, Claim, ClaimResult, StoreDown
 from caputchin_gate.endpoints.answers import answer, fields_of, json_object, not_found, preflight, whole_body
-from caputchin_gate.endpoints.sites import COUNT_WINDOW, Endpoints, Site, cors, count_key
+from caputchin_gate.endpoints.asking import Granted, Limited, may_have
+from caputchin_gate.endpoints.sites import Endpoints, Site, cors
 from caputchin_gate.engines import Solved
 from caputchin_gate.engines.cap import NONCE_BYTES, CapChallenges, Challenge, Redeemed, Refusal
 from caputchin_gate.messages import RequestHead, Response
+from caputchin_gate.traffic import USED, WRONG_TOKEN
 from caputchin_gate.verdict import Failed, Reason
 
 LONGEST_TOKEN: Final = 4096
@@ -73,20 +74,19 @@ async def _challenge(head: RequestHead, site: Site | None, own: Endpoints, allow
         return _refused(404, _UNKNOWN_SITE, allowed)
     if not site.serves(head):
         return _refused(403, "Blocked", allowed)
-    network, now, most = _network(head, own), own.clock.now(), site.challenges.curve.cap
-    match await Count(count_key(own, site, network), COUNT_WINDOW, now):
+    match await may_have(head, site, own):
         case StoreDown():
             return _refused(503, "Verification unavailable", {**allowed, "Retry-After": "5"})
-        case Counted(count=count, ends_at=ends_at) if count >= most:
-            limits = {"X-RateLimit-Limit": str(most), "X-RateLimit-Remaining": "0"}
-            retry_after = {"Retry-After": str(max(1, math.ceil(ends_at - now)))}
-            return _refused(429, "Rate limit exceeded", {**allowed, **limits, **retry_after})
-        case Counted():
-            issued = site.cap.issue(now=now, nonce=own.clock.random_bytes(NONCE_BYTES), client=network)
-    return answer(200, _as_sent(issued), allowed)
+        case Limited(retry_after=retry_after):
+            limits = {"X-RateLimit-Limit": str(site.challenges.curve.cap), "X-RateLimit-Remaining": "0"}
+            return _refused(429, "Rate limit exceeded", {**allowed, **limits, "Retry-After": str(retry_after)})
+        case Granted(now=now, network=network, state=state):
+            nonce = own.clock.random_bytes(NONCE_BYTES)
+            issued = site.cap.issue(now=now, nonce=nonce, state=state, client=network)
+    return answer(200, as_sent(issued), allowed)
 
 
-def _as_sent(issued: Challenge) -> dict[str, Any]:
+def as_sent(issued: Challenge) -> dict[str, Any]:
     """A challenge as the widget reads it (cap.md 3.1, 5)."""
     work, common = issued.work, {"token": issued.token, "expires": issued.expires}
     if work.format == 1:
@@ -105,7 +105,8 @@ def _network(head: RequestHead, own: Endpoints) -> str | None:
     return network_of(client) if client is not None else None
 
 
-# POST redeem, in the order of cap.md 3.7: a wrong solution claims nothing
+# POST redeem, in the order of cap.md 3.7: a wrong solution claims nothing. What is redeemed counts as a right token
+# only when it is used, so that each submission counts once.
 
 
 async def _redeem(head: RequestHead, site: Site | None, own: Endpoints, allowed: Mapping[str, str]) -> Response:
@@ -123,9 +124,11 @@ async def _redeem(head: RequestHead, site: Site | None, own: Endpoints, allowed:
         return _refused(404, "Invalid site key", allowed)
     if not isinstance(token, str) or not isinstance(solutions, list):
         return _refused(400, "Invalid solutions", allowed)
-    now = own.clock.now()
-    match site.cap.redeem(token, solutions, now=now, client=_network(head, own)):
+    now, network = own.clock.now(), _network(head, own)
+    match site.cap.redeem(token, solutions, now=now, client=network):
         case Refusal() as refusal:
+            if refusal is not Refusal.INVALID_SOLUTIONS:
+                await own.traffic.failed((site.key,), WRONG_TOKEN, network, now)
             status, error = _REFUSALS[refusal]
             return _refused(status, error, allowed)
         case Redeemed() as redeemed:
@@ -134,6 +137,7 @@ async def _redeem(head: RequestHead, site: Site | None, own: Endpoints, allowed:
         case ClaimResult.WON:
             return answer(200, {"success": True, "token": redeemed.token, "expires": redeemed.expires}, allowed)
         case ClaimResult.LOST:
+            await own.traffic.failed((site.key,), USED, network, now)
             return _refused(403, "Challenge already redeemed", allowed)
         case ClaimResult.STORE_DOWN:
             return _refused(403, "Verification unavailable", allowed, reason="nonce_store_error")
@@ -161,27 +165,31 @@ async def _siteverify(head: RequestHead, site_key: str | None, own: Endpoints) -
         return _refused(404, _UNKNOWN_SITE)
     if not site.owns(secret):
         return _refused(403, _UNKNOWN_SITE)
-    return await _verdict(site.cap, response, request.get("remoteip"), own.clock.now())
+    return await _verdict(site.cap, response, request.get("remoteip"), own)
 
 
-async def _verdict(cap: CapChallenges, response: str, visitor: object, now: float) -> Response:
+async def _verdict(cap: CapChallenges, response: str, visitor: object, own: Endpoints) -> Response:
     """Cap's servers don't compare `remoteip`; here it counts where the settings require that clients are compared."""
-    compared = cap.binding == "require" and isinstance(visitor, str)
-    client = network_of(visitor) if compared and isinstance(visitor, str) else None
-    match cap.check(response, now=now, client=client):
-        case Failed(reason=Reason.TOKEN_EXPIRED):
-            return _refused(403, "Token expired")
-        case Failed():
-            return _refused(404, "Token not found")
+    now, network = own.clock.now(), network_of(visitor) if isinstance(visitor, str) else None
+    match cap.check(response, now=now, client=network if cap.binding == "require" else None):
+        case Failed() as failed:
+            await own.traffic.failed((cap.site_key,), failed, network, now)
+            return _refused(403, "Token expired") if failed.reason is Reason.TOKEN_EXPIRED else _unknown_token()
         case Solved() as solved:
             pass
     match await Claim(solved.claim_key, solved.until, now, solved.born):
         case ClaimResult.WON:
+            await own.traffic.passed(cap.site_key, now)
             return answer(200, {"success": True})
         case ClaimResult.LOST:
-            return _refused(404, "Token not found")
+            await own.traffic.failed((cap.site_key,), USED, network, now)
+            return _unknown_token()
         case ClaimResult.STORE_DOWN:
             return _refused(500, "Internal error")
+
+
+def _unknown_token() -> Response:
+    return _refused(404, "Token not found")
 
 
 def _text(value: object) -> str:

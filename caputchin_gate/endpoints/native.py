@@ -6,17 +6,18 @@ POST api/v1/captcha/verify           a verdict, for other back ends      (captch
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
-from caputchin_gate.client_address import client_of, network_of
-from caputchin_gate.effects import Claim, ClaimResult, Count, Counted, StoreDown
+from caputchin_gate.client_address import network_of
+from caputchin_gate.effects import Claim, ClaimResult, StoreDown
 from caputchin_gate.endpoints.answers import answer, json_body, method_not_allowed, not_found, preflight, refused
-from caputchin_gate.endpoints.sites import COUNT_WINDOW, Endpoints, Site, cors, count_key
+from caputchin_gate.endpoints.asking import Granted, Limited, may_have
+from caputchin_gate.endpoints.sites import Endpoints, Site, cors
 from caputchin_gate.engines import Solved
 from caputchin_gate.engines.native import NONCE_BYTES
 from caputchin_gate.messages import RequestHead, Response
+from caputchin_gate.traffic import USED
 from caputchin_gate.verdict import Failed
 
 
@@ -50,17 +51,15 @@ async def _challenge(head: RequestHead, own: Endpoints) -> Response:
     action = request.get("action", "")
     if not isinstance(action, str) or len(action) > 256:
         return refused(400, "invalid_action", headers=allowed)
-    client = client_of(head, own.trusted_proxies)
-    network = network_of(client) if client is not None else None
-    now = own.clock.now()
-    match await Count(count_key(own, site, network), COUNT_WINDOW, now):
+    match await may_have(head, site, own):
         case StoreDown():
             return refused(503, "unavailable", headers=allowed, retry_after=5)
-        case Counted(count=count, ends_at=ends_at) if count >= site.challenges.curve.cap:
-            return refused(429, "rate_limited", headers=allowed, retry_after=max(1, math.ceil(ends_at - now)))
-        case Counted(count=count):
+        case Limited(retry_after=retry_after):
+            return refused(429, "rate_limited", headers=allowed, retry_after=retry_after)
+        case Granted(now=now, network=network, step=step, state=state):
+            nonce = own.clock.random_bytes(NONCE_BYTES)
             challenge = site.challenges.issue(
-                now=now, nonce=own.clock.random_bytes(NONCE_BYTES), step=count, client=network, action=action
+                now=now, nonce=nonce, step=step, state=state, client=network, action=action
             )
     issued = {"token": challenge.token, "target": challenge.target, "expires_at": challenge.expires_at}
     return answer(200, issued, allowed)
@@ -104,14 +103,17 @@ async def _verify(head: RequestHead, own: Endpoints) -> Response:
     match site.challenges.check(
         response.strip(), now=now, client=client, action=action if isinstance(action, str) else ""
     ):
-        case Failed(codes=codes):
+        case Failed(codes=codes) as failed:
+            await own.traffic.failed((site.key,), failed, client, now)
             return _verified("invalid_solution" if "invalid_solution" in codes else "invalid_token")
         case Solved() as solved:
             pass
     match await Claim(solved.claim_key, solved.until, now, solved.born):
         case ClaimResult.WON:
+            await own.traffic.passed(site.key, now)
             return _verified(None)
         case ClaimResult.LOST:
+            await own.traffic.failed((site.key,), USED, client, now)
             return _verified("invalid_token")
         case ClaimResult.STORE_DOWN:
             return refused(503, "unavailable", over_limit=False, retry_after=5)

@@ -5,16 +5,19 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from caputchin_gate.client_address import TrustedProxies
 from caputchin_gate.clock import Clock
+from caputchin_gate.endpoints.files import File
 from caputchin_gate.engines.cap import CapChallenges
+from caputchin_gate.engines.caputchin import CaputchinSessions
 from caputchin_gate.engines.native import NativeChallenges
 from caputchin_gate.messages import RequestHead
 from caputchin_gate.secret import Secret
+from caputchin_gate.traffic import Traffic
 
 if TYPE_CHECKING:
     from caputchin_gate.engines.altcha.challenges import AltchaChallenges
@@ -37,6 +40,7 @@ class Site:
     domains: frozenset[str] = frozenset()
     cap: CapChallenges | None = None
     altcha: AltchaChallenges | None = None
+    caputchin: CaputchinSessions | None = None
 
     @property
     def key(self) -> str:
@@ -56,13 +60,18 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """What the gate's own paths need to know."""
+    """What the gate's own paths need to know.
+
+    caputchin_files: what is served below caputchin/, by name
+    """
 
     mount: str
     sites: Mapping[str, Site]
     clock: Clock
     trusted_proxies: TrustedProxies
     counting_key: bytes
+    traffic: Traffic = field(default_factory=Traffic)
+    caputchin_files: Mapping[str, File] = field(default_factory=dict)
 
 
 def count_key(own: Endpoints, site: Site, network: str | None) -> bytes:

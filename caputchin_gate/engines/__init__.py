@@ -47,6 +47,9 @@ FORGED: Final = Failed(Reason.TOKEN_REJECTED, ("invalid_token",))
 class Engine(Protocol):
     """The side of a protocol that a guarded route sees: judges the tokens of one site, and remembers nothing."""
 
+    @property
+    def site_key(self) -> str: ...
+
     def check(self, value: str, *, now: float, client: str | None, action: str = "") -> Solved | Failed:
         """Whether the token is right and for this client network and action; FORGED for one that isn't this site's."""
 

@@ -10,16 +10,18 @@ is claimed by who asks here. Instrumentation is not offered, so a challenge neve
 
 from __future__ import annotations
 
+import math
 import re
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from hashlib import sha256
 from hmac import compare_digest
 from struct import Struct
 from typing import Any, Final
 
+from caputchin_gate.difficulty import Hardening, Multipliers
 from caputchin_gate.engines import FORGED, LEEWAY, SKEW, Binding, KeyedHash, Solved, purpose_key, same_client
 from caputchin_gate.engines.cap_puzzles import GREATEST_NONCE, Puzzle, all_solved, derived, explicit
 from caputchin_gate.engines.rsw import Lock, TimeLock, canonical
@@ -32,8 +34,11 @@ LEAST_SALT: Final = 8
 MOST_SALT: Final = 44  # the WASM solver takes 55 bytes, and up to 11 are the nonce's (cap.md 3.4)
 SITE_KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")  # it stands in paths and between colons
 
+_ONE_DIGIT: Final = 16  # so many times the work of a puzzle is one more digit of its target
+
 _CHALLENGE: Final = Struct(">BHBBIIH8s8s16s")  # a multiple of three bytes with its MAC: no spare bits in base64
 _REDEEMED: Final = Struct(">IH8s")
+_LENGTH: Final = Struct(">I")
 _MAC_BYTES: Final = 16
 _TAG_BYTES: Final = 8
 _ANSWER_BYTES: Final = 18
@@ -77,6 +82,15 @@ class Work:
         if self.format == 1 and not self.puzzles:
             return Problem("puzzles", "are all that format 1 has", "use at least 1")
         return None
+
+    def times(self, multiplier: float) -> Work:
+        """So many times the work, as far as puzzles go: squarings stay.
+
+        Sixteen times is one more digit for each puzzle, which costs the gate nothing; anything less is more puzzles.
+        """
+        digits = int(multiplier // _ONE_DIGIT)
+        puzzles = min(MOST_PUZZLES, math.ceil(self.puzzles * multiplier / _ONE_DIGIT**digits))
+        return replace(self, puzzles=puzzles, difficulty=self.difficulty + digits)
 
     def covers(self, floor: Work) -> bool:
         """Whether it is the same kind of work, and in nothing less than the floor."""
@@ -129,12 +143,12 @@ class _Keys:
 
     __slots__ = ("answers", "challenges", "clients", "exponents", "redeemed")
 
-    def __init__(self, signing_key: bytes) -> None:
-        self.challenges = KeyedHash(purpose_key(signing_key, "cap challenge"))
-        self.redeemed = KeyedHash(purpose_key(signing_key, "cap redeem token"))
-        self.clients = KeyedHash(purpose_key(signing_key, "cap client"))
-        self.answers = KeyedHash(purpose_key(signing_key, "cap answer"))
-        self.exponents = KeyedHash(purpose_key(signing_key, "cap exponent"))
+    def __init__(self, signing_key: bytes, protocol: str) -> None:
+        self.challenges = KeyedHash(purpose_key(signing_key, f"{protocol} challenge"))
+        self.redeemed = KeyedHash(purpose_key(signing_key, f"{protocol} redeem token"))
+        self.clients = KeyedHash(purpose_key(signing_key, f"{protocol} client"))
+        self.answers = KeyedHash(purpose_key(signing_key, f"{protocol} answer"))
+        self.exponents = KeyedHash(purpose_key(signing_key, f"{protocol} exponent"))
 
     def tag(self, client: str | None) -> bytes | None:
         """A keyed hash of the client network."""
@@ -153,6 +167,9 @@ class CapChallenges:
     challenge_lifetime: seconds in which a challenge has to be redeemed
     token_lifetime:     seconds in which a redeem token has to be used
     time_lock:          makes the squarings, if `work` asks for them; the sites of a gate may share one
+    multipliers:        how much more work each state asks for
+    protocol:           whose challenges they are, if Cap's work is a part of another protocol: neither takes the
+                        challenges or the tokens of the other
     """
 
     def __init__(
@@ -165,43 +182,61 @@ class CapChallenges:
         challenge_lifetime: int = 600,
         token_lifetime: int = 1200,
         time_lock: TimeLock | None = None,
+        multipliers: Multipliers | None = None,
+        protocol: str = "cap",
     ) -> None:
         self.site_key = site_key
         self.binding = binding
         self.work = work if work is not None else Work()
         if self.work.problem() is not None or (self.work.squarings > 0) != (time_lock is not None):
             raise ValueError("work that can't be done")
+        states = multipliers or Multipliers()
+        self._works = tuple(self.work.times(states.of(state)) for state in Hardening)
         self._challenge_lifetime = challenge_lifetime
         self._token_lifetime = token_lifetime
         self._time_lock = time_lock
         self._site = sha256(b"caputchin-gate cap site" + site_key.encode()).digest()[:8]
-        self._keys = tuple(map(_Keys, signing_keys))
+        self._keys = tuple(_Keys(key, protocol) for key in signing_keys)
 
     # Challenges
 
-    def issue(self, *, now: float, nonce: bytes, client: str | None) -> Challenge:
-        """A fresh challenge for a client network, None where it is not known. `nonce` is 16 random bytes."""
+    def issue(
+        self,
+        *,
+        now: float,
+        nonce: bytes,
+        state: Hardening = Hardening.NORMAL,
+        client: str | None,
+        scope: bytes = b"",
+    ) -> Challenge:
+        """A fresh challenge for a client network, None where it is not known. `nonce` is 16 random bytes.
+
+        scope: what has to be presented with the challenge again when it is redeemed
+        """
         if len(nonce) != NONCE_BYTES:
             raise ValueError("a nonce of another length")
-        keys, work, issued_at = self._keys[0], self.work, int(now)
+        keys, work, issued_at = self._keys[0], self._works[state], int(now)
         lock, answer = None, b""
         if self._time_lock is not None:
             lock, solution = self._time_lock.lock(keys.exponents.digest(nonce))
             answer = keys.answer(solution)
         tag = (keys.tag(client) if self.binding != "off" else None) or _UNBOUND
         body = _CHALLENGE.pack(*_packed(work), issued_at, self._challenge_lifetime, self._site, tag, nonce) + answer
-        signed = body + keys.challenges.digest(body)[:_MAC_BYTES]
+        signed = body + keys.challenges.digest(_scoped(scope, body))[:_MAC_BYTES]
         token = b2a_base64(signed, newline=False).translate(_TO_URL).decode()
         puzzles = tuple(_puzzles(token, work)) if work.format == 2 else ()
         return Challenge(token, work, (issued_at + self._challenge_lifetime) * 1000, puzzles, lock)
 
-    def redeem(self, token: str, solutions: Sequence[Any], *, now: float, client: str | None) -> Redeemed | Refusal:
+    def redeem(
+        self, token: str, solutions: Sequence[Any], *, now: float, client: str | None, scope: bytes = b""
+    ) -> Redeemed | Refusal:
         """Judge the solutions of a challenge, in the page's order (cap.md 3.7): the work last, and the claim after."""
         if not _TOKEN.fullmatch(token):
             return Refusal.INVALID_TOKEN
         signed = a2b_base64(token.encode().translate(_FROM_URL))
         body = signed[:-_MAC_BYTES]
-        keys = self._signer(signed[-_MAC_BYTES:], lambda keys: keys.challenges.digest(body))
+        message = _scoped(scope, body)
+        keys = self._signer(signed[-_MAC_BYTES:], lambda keys: keys.challenges.digest(message))
         if keys is None:
             return Refusal.INVALID_TOKEN
         *packed, issued_at, lifetime, site, tag, nonce = _CHALLENGE.unpack_from(body)
@@ -277,6 +312,11 @@ class CapChallenges:
     def _claim_key(self, kind: bytes, nonce: bytes) -> bytes:
         digest = sha256(b"caputchin-gate cap " + self._of_this_site(kind + nonce))
         return digest.digest()[:_CLAIM_KEY_BYTES]
+
+
+def _scoped(scope: bytes, body: bytes) -> bytes:
+    """What is signed. No body begins with a zero as the length of a scope does, so neither is taken for the other."""
+    return _LENGTH.pack(len(scope)) + scope + body if scope else body
 
 
 def _packed(work: Work) -> tuple[int, ...]:
