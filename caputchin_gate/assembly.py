@@ -18,6 +18,7 @@ from caputchin_gate.config import Configuration, of_route
 from caputchin_gate.endpoints import Endpoints, Site
 from caputchin_gate.endpoints.caputchin_files import HOST, WIDGET, files_of
 from caputchin_gate.endpoints.files import File
+from caputchin_gate.endpoints.siteverify.test_keys import SITE_KEYS as TEST_SITE_KEYS
 from caputchin_gate.engines import Engine, purpose_key
 from caputchin_gate.engines.cap import CapChallenges
 from caputchin_gate.engines.caputchin import CaputchinSessions, EitherToken
@@ -26,9 +27,11 @@ from caputchin_gate.engines.rsw import TimeLock
 from caputchin_gate.policy import OwnPath, Terms
 from caputchin_gate.provider_tables import InProcessProvider
 from caputchin_gate.providers import Upstream
+from caputchin_gate.quotas import Quota
 from caputchin_gate.receipt import USES, Receipts
 from caputchin_gate.routes import RouteTable, Rule
 from caputchin_gate.secret import Secret
+from caputchin_gate.settings import SITE
 from caputchin_gate.stores import Store
 from caputchin_gate.tokens import Places
 from caputchin_gate.traffic import Traffic
@@ -37,10 +40,15 @@ from caputchin_gate.verification import Demands, InProcess, Verifier
 if TYPE_CHECKING:
     from caputchin_gate.engines.altcha.challenges import AltchaChallenges
 
-_DEFAULT_SITE: Final[Mapping[str, Any]] = {"site_key": "default", "secret": (), "domains": ()}
+_DEFAULT_SITE: Final[Mapping[str, Any]] = {
+    **{name: setting.default for name, setting in SITE.items()},
+    "site_key": "default",
+}
 
 
-def own_endpoints(configuration: Configuration, store: Store, clock: Clock, trusted: TrustedProxies) -> Endpoints:
+def own_endpoints(
+    configuration: Configuration, store: Store, clock: Clock, trusted: TrustedProxies, log_key: bytes
+) -> Endpoints:
     own = configuration.in_process
     keys = _signing_keys(own["signing_key"], store)
     kinds = _kinds_in_process(configuration)
@@ -50,27 +58,58 @@ def own_endpoints(configuration: Configuration, store: Store, clock: Clock, trus
     altcha = _altcha_challenges(configuration, keys) if "altcha" in kinds else {}
     sites = {
         site["site_key"]: Site(
-            NativeChallenges(
-                keys,
-                site_key=site["site_key"],
-                lifetime=int(own["lifetime"]),
-                binding=own["client_binding"],
-                cap=own["challenges_per_minute"],
-                multipliers=own["hardening"]["multipliers"],
-            ),
+            _native_challenges(configuration, keys, site["site_key"], site["domains"]),
             secrets=site["secret"],
             domains=frozenset(host.lower() for host in site["domains"]),
             cap=cap.get(site["site_key"]),
             altcha=altcha.get(site["site_key"]),
             caputchin=caputchin.get(site["site_key"]),
+            status=site["status"],
+            quota=_quota(site),
+            dialects=site["dialects"],
+            actions=site["actions"],
+            score=site["score"] if site["v3"] else None,
         )
         for site in configuration.sites or (_DEFAULT_SITE,)
     }
     counting_key = hmac.digest(keys[0], b"caputchin_gate counting clients", "sha256")
     watch = replace(own["hardening"]["watch"], most_in_all=own["challenges_per_minute_in_all"])
-    traffic = Traffic(sites, counting_key, watch)
-    files = _caputchin_files(own) if "caputchin" in kinds else {}
-    return Endpoints(own["mount"], sites, clock, trusted, counting_key, traffic, files)
+    test_keys = TEST_SITE_KEYS if configuration.top["allow_test_keys"] else ()
+    return Endpoints(
+        own["mount"],
+        sites,
+        clock,
+        trusted,
+        counting_key,
+        Traffic(sites, counting_key, watch),
+        caputchin_files=_caputchin_files(own) if "caputchin" in kinds else {},
+        ipv6_prefix=own["ipv6_prefix"],
+        test_sites={key: Site(_native_challenges(configuration, keys, key)) for key in test_keys},
+        verifications_per_minute=own["verifications_per_minute"],
+        wrong_secrets_per_minute=own["wrong_secrets_per_minute"],
+        log_key=log_key,
+    )
+
+
+def _native_challenges(
+    configuration: Configuration, keys: Sequence[bytes], site_key: str, domains: Sequence[str] = ()
+) -> NativeChallenges:
+    own = configuration.in_process
+    return NativeChallenges(
+        keys,
+        site_key=site_key,
+        lifetime=int(own["lifetime"]),
+        binding=own["client_binding"],
+        cap=own["challenges_per_minute"],
+        multipliers=own["hardening"]["multipliers"],
+        hosts=tuple(host.lower() for host in domains),
+    )
+
+
+def _quota(site: Mapping[str, Any]) -> Quota | None:
+    if site["quota"] is None:
+        return None
+    return Quota(site["site_key"], site["quota"], refuses=site["over_quota"] == "refuse")
 
 
 def _kinds_in_process(configuration: Configuration) -> set[str]:
@@ -161,9 +200,11 @@ def verifiers_of(configuration: Configuration, endpoints: Endpoints | None) -> d
     for name, provider in configuration.providers.items():
         match provider:
             case InProcessProvider(kind=kind, token_field=token_field):
-                sites = endpoints.sites.values() if endpoints else ()
+                sites = [site for site in endpoints.sites.values() if site.is_served] if endpoints else []
                 engines = (*_foreign_engines(kind, configuration), *(_engine(kind, site) for site in sites))
-                verifiers[name] = InProcess(kind, token_field, engines)
+                quotas = {site.key: site.quota for site in sites if site.quota is not None}
+                prefix = configuration.in_process["ipv6_prefix"]
+                verifiers[name] = InProcess(kind, token_field, engines, quotas, prefix)
             case Upstream():
                 verifiers[name] = provider
     return verifiers

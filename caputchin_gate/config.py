@@ -13,6 +13,9 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from caputchin_gate.asn import open_datacenters
+from caputchin_gate.endpoints.siteverify.paths import RESERVED_SITE_KEYS
+from caputchin_gate.endpoints.siteverify.test_keys import SECRETS as TEST_SECRETS
+from caputchin_gate.endpoints.siteverify.test_keys import SITE_KEYS as TEST_SITE_KEYS
 from caputchin_gate.engines.cap import SITE_KEY, Work
 from caputchin_gate.engines.caputchin import LONGEST_SITE_KEY
 from caputchin_gate.errors import ConfigurationError, Problem, nearest
@@ -119,11 +122,7 @@ def read(typed: Table, *, must_guard: bool = False) -> Configuration:
         )
         for index, site in enumerate(list_of(in_process["sites"], "in_process.sites", problems))
     )
-    for index, site in enumerate(sites):
-        if site["site_key"] is None:
-            problems.append(Problem(f"in_process.sites[{index}].site_key", "is missing"))
-        elif site["site_key"] in {earlier["site_key"] for earlier in sites[:index]}:
-            problems.append(Problem(f"in_process.sites[{index}].site_key", "stands there twice"))
+    problems += _site_problems(sites)
     named, default = read_providers(top, problems)
     problems += _site_key_problems(named.values(), sites)
     routes = tuple(_read_routes(top, named, default, problems))
@@ -162,6 +161,25 @@ def _read_cap(typed: object, problems: list[Problem]) -> Table:
     if (found := work.problem()) is not None:
         problems.append(Problem(f"in_process.cap.{found.setting}", found.what, found.fix))
     return {**table, "work": work}
+
+
+def _site_problems(sites: Sequence[Table]) -> Iterable[Problem]:
+    """A site is told by its key in pages and paths, and by its secret where other back ends verify."""
+    for index, site in enumerate(sites):
+        key, earlier = site["site_key"], sites[:index]
+        where = f"in_process.sites[{index}]"
+        if key is None:
+            yield Problem(f"{where}.site_key", "is missing")
+        elif key in {one["site_key"] for one in earlier}:
+            yield Problem(f"{where}.site_key", "stands there twice")
+        elif key in RESERVED_SITE_KEYS:
+            yield Problem(f"{where}.site_key", f"{key!r} is a path of the gate's own", "choose another one")
+        elif key in TEST_SITE_KEYS:
+            yield Problem(f"{where}.site_key", "is one of the public test keys", "choose another one")
+        if any(secret.reveal() in TEST_SECRETS for secret in site["secret"]):
+            yield Problem(f"{where}.secret", "is one of the public test keys", "make one of your own")
+        if not set(site["secret"]).isdisjoint(secret for one in earlier for secret in one["secret"]):
+            yield Problem(f"{where}.secret", "is another site's too", "a secret has to tell whose tokens it verifies")
 
 
 def _read_hardening(typed: object, problems: list[Problem]) -> Table:

@@ -16,12 +16,13 @@ from caputchin_gate.config import Configuration, Route
 from caputchin_gate.decision_log import log_decision, logger, place_of, words_of
 from caputchin_gate.drivers import World, ano_body, arun, no_body, run
 from caputchin_gate.effects import BodyEnd, Effect, LastPiece
+from caputchin_gate.endpoints.answers import refused
 from caputchin_gate.errors import ConfigurationError, Problem
 from caputchin_gate.http_client import HttpClient
 from caputchin_gate.kept_body import Budget
 from caputchin_gate.messages import RequestHead
 from caputchin_gate.own_paths import handle, serve
-from caputchin_gate.policy import PassOn, Ruling, Settings, opens_websocket, rule_on
+from caputchin_gate.policy import Answer, PassOn, Ruling, Settings, opens_websocket, rule_on
 from caputchin_gate.provider_tables import InProcessProvider
 from caputchin_gate.providers import Upstream
 from caputchin_gate.secret import Secret
@@ -104,7 +105,8 @@ class Gate:
         self.budget = Budget(configuration.limits["kept_bytes"])
         trusted = TrustedProxies(top["trusted_proxies"], top["forwarded_header"])
         in_process = any(isinstance(provider, InProcessProvider) for provider in configuration.providers.values())
-        endpoints = own_endpoints(configuration, self._store, clock, trusted) if in_process else None
+        log_key = os.urandom(16)
+        endpoints = own_endpoints(configuration, self._store, clock, trusted, log_key) if in_process else None
         self._verifiers = verifiers_of(configuration, endpoints)
         self._default = self._verifiers[configuration.default_provider]
         self._traffic = endpoints.traffic if endpoints is not None else Traffic()
@@ -116,11 +118,12 @@ class Gate:
             trusted_proxies=trusted,
             allowed_origins=frozenset(domains),
             report_only=top["mode"] == "report",
-            log_key=os.urandom(16),
+            log_key=log_key,
         )
         self._guards = bool(configuration.routes)
         self._is_asked = top["forward_auth"] is not None
         self.serves_own_paths = in_process or self._is_asked
+        self._own_paths = configuration.in_process["mount"] + "/" if self.serves_own_paths else None
         self.listen: tuple[str, int] = configuration.sidecar["listen"]
         self.body_timeout: float = configuration.limits["body_timeout"]
         self.untouched = self._settings.routes.untouched
@@ -218,8 +221,11 @@ class Gate:
             logger.warning("%s forwards requests and is not in trusted_proxies: all its visitors are one client", peer)
 
     def _broken(self, failure: Exception, head: RequestHead) -> Ruling:
-        """Whatever breaks between match and verdict is a refusal (threats.md R5)."""
+        """Whatever breaks between match and verdict is a refusal (threats.md R5); the gate's own paths speak JSON."""
         logger.error("internal error: %s", place_of(failure))
+        path = head.path.removeprefix(head.root_path)
+        if self._own_paths is not None and path.startswith(self._own_paths):
+            return Answer(refused(503, "unavailable", retry_after=5))
         decision = Decision(Reason.UNAVAILABLE, method=head.method, details=(type(failure).__name__,))
         return rule_on(decision, head, None, self._settings)
 

@@ -18,6 +18,8 @@ from caputchin_gate import durations
 from caputchin_gate.client_address import TrustedProxies
 from caputchin_gate.difficulty import GREATEST_CAP, GREATEST_MULTIPLIER, Multipliers
 from caputchin_gate.endpoints.caputchin_files import BESIDE, WIDGET
+from caputchin_gate.endpoints.sites import Status
+from caputchin_gate.endpoints.siteverify.paths import DIALECTS
 from caputchin_gate.engines.altcha import ALGORITHMS
 from caputchin_gate.engines.cap import LEAST_SALT, MOST_PUZZLES, MOST_SALT
 from caputchin_gate.engines.native import LEAST_SIGNING_KEY
@@ -225,6 +227,18 @@ def sources(value: object) -> frozenset[Source]:
     return frozenset(map(Source, named))
 
 
+def dialects(value: object) -> frozenset[str]:
+    named = texts(value)
+    for name in named:
+        if name not in DIALECTS:
+            raise Wrong(f"{name!r} is no dialect of siteverify", nearest(name, DIALECTS))
+    return frozenset(named)
+
+
+def status(value: object) -> Status:
+    return Status(choice(*map(str, Status))(value))
+
+
 def on_refuse(value: object) -> str:
     """ "respond", "pass", or "redirect:" and a path of this site (threats.md R37); a redirect is kept as its path."""
     typed = text(value)
@@ -381,6 +395,22 @@ SITE: Final[Mapping[str, Setting]] = {
     "site_key": Setting(text, None, "The public key that pages name.", '"cpt_pub_site"'),
     "secret": Setting(site_secrets, (), "Lets another back end verify tokens of this site.", '{ env = "SITE_SECRET" }'),
     "domains": Setting(texts, (), "The hosts whose pages may ask for challenges; none means any.", '["shop.example"]'),
+    "actions": Setting(texts, (), "The actions its pages name, so that siteverify can tell them.", '["signup"]'),
+    "dialects": Setting(
+        dialects, None, "The dialects of siteverify that its secret is good for; all by default.", '["turnstile"]'
+    ),
+    "v3": Setting(flag, False, "Whether siteverify tells a score, as version 3 of reCAPTCHA does.", "true"),
+    "score": Setting(number(0, 1), 0.7, "The score it then tells, a constant.", "0.9"),
+    "quota": Setting(whole(1, 10**9), None, "Tokens that may be verified in a calendar month (UTC).", "10000"),
+    "over_quota": Setting(
+        choice("serve", "refuse"),
+        "serve",
+        "Whether a site past its quota is served and told so, or gets no more challenges.",
+        '"refuse"',
+    ),
+    "status": Setting(
+        status, Status.ACTIVE, "Whether it is served: active, suspended, deactivated or inactive.", '"suspended"'
+    ),
 }
 
 _WATCH: Final = Watch()
@@ -401,6 +431,11 @@ IN_PROCESS: Final[Mapping[str, Setting]] = {
     "challenges_per_minute_in_all": Setting(
         whole(100, 10_000_000), _WATCH.most_in_all, "The cap for all clients and sites together.", "60000"
     ),
+    "verifications_per_minute": Setting(whole(10, 10**6), 600, "Calls of siteverify by one client network.", "600"),
+    "wrong_secrets_per_minute": Setting(
+        whole(1, 10**6), 60, "How many of them may be with a secret that is none.", "60"
+    ),
+    "ipv6_prefix": Setting(whole(48, 64), 64, "How many bits of an IPv6 address stand for a client network.", "56"),
     "lifetime": Setting(duration(10, 300), 120.0, "How long a challenge lives.", '"2m"'),
     "hardening": Setting(anything, {}, "How challenges get harder when a site is attacked.", "{ enabled = false }"),
     "cap": Setting(anything, {}, "How Cap's challenges are.", "{ puzzles = 80 }"),

@@ -65,7 +65,7 @@ def page() -> str:
         "cap": _settings_table(CAP),
         "altcha": _settings_table(ALTCHA),
         "caputchin": _settings_table(CAPUTCHIN),
-        "site": _settings_table(SITE),
+        "site": _settings_table(SITE, {"dialects": "all"}),
         "limits": _settings_table(LIMITS),
         "sidecar": _settings_table(SIDECAR, {"listen": SIDECAR["listen"].example}),
         "providers": "\n\n".join(_provider_sections()),

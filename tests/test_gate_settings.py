@@ -130,6 +130,46 @@ def test_a_wrong_setting_is_named_with_its_fix(change: dict[str, Any], setting: 
         ({"in_process": {"sites": [{"site_key": "a"}, {"site_key": "a"}]}}, "in_process.sites[1].site_key", "twice"),
         ({"protect": [Route("POST /x", hostnames=["a.example"])]}, "hostnames", "not reported"),
         ({"protect": [Route("POST /x", min_score=0.5)]}, "min_score", "not reported"),
+        ({"in_process": {"ipv6_prefix": 65}}, "in_process.ipv6_prefix", "from 48 to 64"),
+        ({"in_process": {"verifications_per_minute": 9}}, "in_process.verifications_per_minute", "from 10"),
+        ({"in_process": {"wrong_secrets_per_minute": 0}}, "in_process.wrong_secrets_per_minute", "from 1"),
+        *(
+            ({"in_process": {"sites": [{"site_key": key}]}}, "in_process.sites[0].site_key", "path of the gate's own")
+            for key in ("recaptcha", "hcaptcha", "turnstile", "procaptcha", "v1", "api", "siteverify", "cap")
+        ),
+        (
+            {"in_process": {"sites": [{"site_key": "gate_pub_test_pass"}]}},
+            "in_process.sites[0].site_key",
+            "public test keys",
+        ),
+        (
+            {"in_process": {"sites": [{"site_key": "a", "secret": "gate_sec_test_pass"}]}},
+            "in_process.sites[0].secret",
+            "public test keys",
+        ),
+        (
+            {"in_process": {"sites": [{"site_key": key, "secret": ["x" * 16, key * 16]} for key in "ab"]}},
+            "in_process.sites[1].secret",
+            "is another site's too",
+        ),
+        (
+            {"in_process": {"sites": [{"site_key": "a", "dialects": ["turnstyle"]}]}},
+            "in_process.sites[0].dialects",
+            "did you mean 'turnstile'?",
+        ),
+        ({"in_process": {"sites": [{"site_key": "a", "score": 2}]}}, "in_process.sites[0].score", "from 0 to 1"),
+        ({"in_process": {"sites": [{"site_key": "a", "v3": 1}]}}, "in_process.sites[0].v3", "true nor false"),
+        ({"in_process": {"sites": [{"site_key": "a", "quota": 0}]}}, "in_process.sites[0].quota", "from 1"),
+        (
+            {"in_process": {"sites": [{"site_key": "a", "over_quota": "admit"}]}},
+            "in_process.sites[0].over_quota",
+            "serve, refuse",
+        ),
+        (
+            {"in_process": {"sites": [{"site_key": "a", "status": "paused"}]}},
+            "in_process.sites[0].status",
+            "active, suspended, deactivated, inactive",
+        ),
         ({"in_process": {"challenges_per_minute_in_all": 0}}, "challenges_per_minute_in_all", "from 100"),
         ({"in_process": {"hardening": False}}, "in_process.hardening", "is not a table"),
     ],

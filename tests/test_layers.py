@@ -28,7 +28,7 @@ LEVELS = (
         "engines",
         "receipt",
     ),
-    ("decision_log", "traffic", "verification", "endpoints", "policy", "forward_auth", "own_paths"),
+    ("decision_log", "traffic", "quotas", "verification", "endpoints", "policy", "forward_auth", "own_paths"),
     ("http_client", "kept_body", "stores", "asn", "drivers"),
     ("settings", "tables", "provider_tables", "config", "assembly", "gate"),
     ("asgi", "wsgi", "starlette", "fastapi", "flask", "django", "testing"),

@@ -14,12 +14,11 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import parse_qs
 
-from caputchin_gate.client_address import client_of, network_of
 from caputchin_gate.effects import Claim, ClaimResult, StoreDown
 from caputchin_gate.endpoints.answers import answer, json_body, not_found, preflight
 from caputchin_gate.endpoints.asking import Granted, Limited, may_have
 from caputchin_gate.endpoints.cap import as_sent
-from caputchin_gate.endpoints.sites import Endpoints, Site, host_of
+from caputchin_gate.endpoints.sites import Endpoints, Site, host_of_page, why_not_served
 from caputchin_gate.engines.cap import NONCE_BYTES, Redeemed, Refusal
 from caputchin_gate.engines.caputchin import CaputchinSessions
 from caputchin_gate.messages import RequestHead, Response
@@ -70,11 +69,6 @@ def _site_of(site_key: object, own: Endpoints) -> tuple[Site, CaputchinSessions]
     return (site, site.caputchin) if site is not None and site.caputchin is not None else None
 
 
-def _network(head: RequestHead, own: Endpoints) -> str | None:
-    client = client_of(head, own.trusted_proxies)
-    return network_of(client) if client is not None else None
-
-
 # GET bootstrap: the first paint waits for it
 
 
@@ -99,6 +93,9 @@ async def _start(head: RequestHead, own: Endpoints) -> Response:
     if found is None:
         return _refused(404, "invalid-sitekey")
     site, sessions = found
+    if (closed := await why_not_served(site, own.clock.now())) is not None:
+        status, reason = closed
+        return _refused(status, reason.replace("_", "-"))
     if not site.serves(head):
         return _refused(403, "origin-not-allowed")
     match await may_have(head, site, own):
@@ -108,8 +105,9 @@ async def _start(head: RequestHead, own: Endpoints) -> Response:
             return _refused(429, "rate-limited", {"Retry-After": str(retry_after)})
         case Granted(now=now, network=network, state=state):
             nonce = own.clock.random_bytes(NONCE_BYTES)
-            host = host_of(head.header("origin") or head.header("referer"))
-            session_id, challenge = sessions.start(now=now, nonce=nonce, state=state, client=network, host=host)
+            session_id, challenge = sessions.start(
+                now=now, nonce=nonce, state=state, client=network, host=host_of_page(head)
+            )
     return answer(200, {**as_sent(challenge), "platform": {"sessionId": session_id}}, _CORS)
 
 
@@ -129,7 +127,7 @@ async def _pass(head: RequestHead, own: Endpoints) -> Response:
     session_id = _platform(request).get("sessionId")
     if not isinstance(session_id, str) or not session_id:
         return _refused(400, "missing-session-id")
-    now, network = own.clock.now(), _network(head, own)
+    now, network = own.clock.now(), own.network_of(head)
     found = _site_of_session(session_id, network, now, own)
     if found is None:
         return _refused(400, "invalid-session")

@@ -1,9 +1,10 @@
 """Cap's protocol (cap.md 3 to 5), with challenges and redeem tokens that cost no memory.
 
     challenge token   work 9 | issue time 4 | lifetime 2 | site 8 | client tag 8 | nonce 16 | [answer 18] | MAC 16
-    redeem token      SITE:nonce 16:issue time 4 | lifetime 2 | client tag 8 | MAC 16
+    redeem token      SITE:nonce 16:issue time 4 | lifetime 2 | client tag 8 | host | MAC 16
 
-The first in base64url, the parts of the second in hex; times are in seconds. The widget reads neither. A browser gets
+The first in base64url, the parts of the second in hex; times are in seconds, and the host is that of the page, if it is
+known. The widget reads neither. A browser gets
 a challenge, redeems it with its solutions, and the redeem token is what a form carries. Both are good once: `claim_key`
 is claimed by who asks here. Instrumentation is not offered, so a challenge never carries any.
 """
@@ -22,7 +23,17 @@ from struct import Struct
 from typing import Any, Final
 
 from caputchin_gate.difficulty import Hardening, Multipliers
-from caputchin_gate.engines import FORGED, LEEWAY, SKEW, Binding, KeyedHash, Solved, purpose_key, same_client
+from caputchin_gate.engines import (
+    FORGED,
+    LEEWAY,
+    SKEW,
+    Binding,
+    KeyedHash,
+    Solved,
+    host_to_sign,
+    purpose_key,
+    same_client,
+)
 from caputchin_gate.engines.cap_puzzles import GREATEST_NONCE, Puzzle, all_solved, derived, explicit
 from caputchin_gate.engines.rsw import Lock, TimeLock, canonical
 from caputchin_gate.errors import Problem
@@ -45,7 +56,7 @@ _ANSWER_BYTES: Final = 18
 _CLAIM_KEY_BYTES: Final = 16
 _UNBOUND: Final = bytes(_TAG_BYTES)
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{84}(?:[A-Za-z0-9_-]{24})?")
-_REDEEM_TOKEN: Final = re.compile(r"([A-Za-z0-9_-]{1,64}):([0-9a-f]{32}):([0-9a-f]{60})")
+_REDEEM_TOKEN: Final = re.compile(r"([A-Za-z0-9_-]{1,64}):([0-9a-f]{32}):((?:[0-9a-f]{2}){30,283})")
 _ANSWER: Final = re.compile(r"(?:0x)?[0-9a-f]{1,1024}", re.IGNORECASE | re.ASCII)
 _TO_URL: Final = bytes.maketrans(b"+/", b"-_")
 _FROM_URL: Final = bytes.maketrans(b"-_", b"+/")
@@ -228,9 +239,19 @@ class CapChallenges:
         return Challenge(token, work, (issued_at + self._challenge_lifetime) * 1000, puzzles, lock)
 
     def redeem(
-        self, token: str, solutions: Sequence[Any], *, now: float, client: str | None, scope: bytes = b""
+        self,
+        token: str,
+        solutions: Sequence[Any],
+        *,
+        now: float,
+        client: str | None,
+        scope: bytes = b"",
+        host: str = "",
     ) -> Redeemed | Refusal:
-        """Judge the solutions of a challenge, in the page's order (cap.md 3.7): the work last, and the claim after."""
+        """Judge the solutions of a challenge, in the page's order (cap.md 3.7): the work last, and the claim after.
+
+        host: of the page that asks, in lower case; empty where it is not known.
+        """
         if not _TOKEN.fullmatch(token):
             return Refusal.INVALID_TOKEN
         signed = a2b_base64(token.encode().translate(_FROM_URL))
@@ -264,17 +285,17 @@ class CapChallenges:
             claim_key=self._claim_key(b"challenge", nonce),
             until=issued_at + lifetime + 2 * LEEWAY,
             born=issued_at - SKEW,
-            token=self._redeem_token(nonce, int(now), client),
+            token=self._redeem_token(nonce, int(now), client, host),
             expires=(int(now) + self._token_lifetime) * 1000,
         )
 
     # Redeem tokens
 
-    def _redeem_token(self, nonce: bytes, now: int, client: str | None) -> str:
+    def _redeem_token(self, nonce: bytes, now: int, client: str | None, host: str) -> str:
         """Named after its challenge: who redeems one twice, by whatever accident, gets one token."""
         keys = self._keys[0]
         tag = (keys.tag(client) if self.binding != "off" else None) or _UNBOUND
-        body = _REDEEMED.pack(now, self._token_lifetime, tag)
+        body = _REDEEMED.pack(now, self._token_lifetime, tag) + host_to_sign(host).encode()
         mac = keys.redeemed.digest(self._of_this_site(nonce + body))[:_MAC_BYTES]
         return f"{self.site_key}:{nonce.hex()}:{(body + mac).hex()}"
 
@@ -286,12 +307,13 @@ class CapChallenges:
         if parts[1] != self.site_key:
             return FORGED
         nonce, signed = bytes.fromhex(parts[2]), bytes.fromhex(parts[3])
-        body = signed[: _REDEEMED.size]
+        body = signed[:-_MAC_BYTES]
         message = self._of_this_site(nonce + body)
-        keys = self._signer(signed[_REDEEMED.size :], lambda keys: keys.redeemed.digest(message))
+        keys = self._signer(signed[-_MAC_BYTES:], lambda keys: keys.redeemed.digest(message))
         if keys is None:
             return FORGED
-        issued_at, lifetime, tag = _REDEEMED.unpack(body)
+        issued_at, lifetime, tag = _REDEEMED.unpack_from(body)
+        host = body[_REDEEMED.size :].decode("latin-1")
         if issued_at > now + LEEWAY:
             return FORGED
         expires_at = issued_at + lifetime
@@ -299,7 +321,8 @@ class CapChallenges:
             return _EXPIRED
         if action or not same_client(self.binding, tag, keys.tag(client)):  # a page can't tell Cap an action
             return _ELSEWHERE
-        return Solved(self._claim_key(b"redeemed", nonce), expires_at + 2 * LEEWAY, issued_at, self.site_key)
+        claim_key = self._claim_key(b"redeemed", nonce)
+        return Solved(claim_key, expires_at + 2 * LEEWAY, issued_at, self.site_key, host if host else None)
 
     # What both have in common
 
