@@ -17,10 +17,14 @@ from typing import Any, Final
 from caputchin_gate import durations
 from caputchin_gate.client_address import TrustedProxies
 from caputchin_gate.difficulty import GREATEST_CAP, GREATEST_MULTIPLIER, Multipliers
+from caputchin_gate.endpoints.caputchin_files import BESIDE, WIDGET
+from caputchin_gate.endpoints.sites import Status
+from caputchin_gate.endpoints.siteverify.paths import DIALECTS
 from caputchin_gate.engines.altcha import ALGORITHMS
 from caputchin_gate.engines.cap import LEAST_SALT, MOST_PUZZLES, MOST_SALT, MULTIPLIERS
 from caputchin_gate.engines.native import LEAST_SIGNING_KEY
 from caputchin_gate.errors import ConfigurationError, closest, nearest
+from caputchin_gate.forward_auth import FRONT_PROXIES
 from caputchin_gate.hardening import Rising, Thresholds
 from caputchin_gate.refusals import is_local_path
 from caputchin_gate.secret import Secret
@@ -223,6 +227,18 @@ def sources(value: object) -> frozenset[Source]:
     return frozenset(map(Source, named))
 
 
+def dialects(value: object) -> frozenset[str]:
+    named = texts(value)
+    for name in named:
+        if name not in DIALECTS:
+            raise Wrong(f"{name!r} is no dialect of siteverify", nearest(name, DIALECTS))
+    return frozenset(named)
+
+
+def status(value: object) -> Status:
+    return Status(choice(*map(str, Status))(value))
+
+
 def on_refuse(value: object) -> str:
     """ "respond", "pass", or "redirect:" and a path of this site (threats.md R37); a redirect is kept as its path."""
     typed = text(value)
@@ -248,6 +264,32 @@ def mount(value: object) -> str:
     if not re.fullmatch(r"(/\.?[A-Za-z0-9_~-][A-Za-z0-9_.~-]*)+", path):
         raise Wrong("is not a plain path", 'write it like "/.caputchin", without a slash at the end')
     return path
+
+
+def public_origin(value: object) -> str:
+    """The place of a site as browsers see it, with the path below which the application is mounted, if any. It is
+    written into a script, so nothing but plain characters.
+    """
+    typed = text(value)
+    host = r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
+    if not re.fullmatch(rf"https?://{host}(?:/[A-Za-z0-9_~-][A-Za-z0-9_.~-]*)*", typed):
+        raise Wrong("is not the origin of a site", 'write it like "https://shop.example", without a slash at the end')
+    return typed
+
+
+def widget_bundle(value: object) -> Mapping[str, bytes]:
+    """The file of a widget, and those that it looks for beside itself, by name. They are read here and now."""
+    path = Path(text(value))
+    files = {WIDGET: _content_of(path)}
+    beside = ((name, path.with_name(name)) for name in BESIDE)
+    return {**files, **{name: _content_of(other) for name, other in beside if other.exists()}}
+
+
+def _content_of(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except (OSError, ValueError) as failure:
+        raise Wrong(f"the file {path.name} can't be read ({type(failure).__name__})") from None
 
 
 def json_pointer(value: object) -> str:
@@ -306,6 +348,17 @@ def receipt(value: object) -> float:
     return 0.0 if value == 0 and not isinstance(value, bool) else duration(10, 300)(value)
 
 
+def address(value: object) -> tuple[str, int]:
+    """Host and port; an IPv6 address stands in brackets."""
+    host, colon, port = text(value).rpartition(":")
+    bracketed = host.startswith("[") and host.endswith("]")
+    if not colon or not port.isascii() or not port.isdecimal() or len(port) > 5 or int(port) > 65535:
+        raise Wrong("names no port", 'write it like "127.0.0.1:8080" or "[::1]:8080"')
+    if not host.strip("[]") or (":" in host and not bracketed):
+        raise Wrong("is no host and port", 'write it like "127.0.0.1:8080" or "[::1]:8080"')
+    return host.strip("[]") if bracketed else host, int(port)
+
+
 def anything(value: object) -> object:
     return value
 
@@ -342,6 +395,22 @@ SITE: Final[Mapping[str, Setting]] = {
     "site_key": Setting(text, None, "The public key that pages name.", '"cpt_pub_site"'),
     "secret": Setting(site_secrets, (), "Lets another back end verify tokens of this site.", '{ env = "SITE_SECRET" }'),
     "domains": Setting(texts, (), "The hosts whose pages may ask for challenges; none means any.", '["shop.example"]'),
+    "actions": Setting(texts, (), "The actions its pages name, so that siteverify can tell them.", '["signup"]'),
+    "dialects": Setting(
+        dialects, None, "The dialects of siteverify that its secret is good for; all by default.", '["turnstile"]'
+    ),
+    "v3": Setting(flag, False, "Whether siteverify tells a score, as version 3 of reCAPTCHA does.", "true"),
+    "score": Setting(number(0, 1), 0.7, "The score it then tells, a constant.", "0.9"),
+    "quota": Setting(whole(1, 10**9), None, "Tokens that may be verified in a calendar month (UTC).", "10000"),
+    "over_quota": Setting(
+        choice("serve", "refuse"),
+        "serve",
+        "Whether a site past its quota is served and told so, or gets no more challenges.",
+        '"refuse"',
+    ),
+    "status": Setting(
+        status, Status.ACTIVE, "Whether it is served: active, suspended, deactivated or inactive.", '"suspended"'
+    ),
 }
 
 _WATCH: Final = Watch()
@@ -362,10 +431,18 @@ IN_PROCESS: Final[Mapping[str, Setting]] = {
     "challenges_per_minute_in_all": Setting(
         whole(100, 10_000_000), _WATCH.most_in_all, "The cap for all clients and sites together.", "600000"
     ),
+    "verifications_per_minute": Setting(whole(10, 10**6), 600, "Calls of siteverify by one client network.", "600"),
+    "wrong_secrets_per_minute": Setting(
+        whole(1, 10**6), 60, "How many of them may be with a secret that is none.", "60"
+    ),
+    "ipv6_prefix": Setting(whole(48, 64), 64, "How many bits of an IPv6 address stand for a client network.", "56"),
     "lifetime": Setting(duration(10, 300), 120.0, "How long a challenge lives.", '"2m"'),
     "hardening": Setting(anything, {}, "How challenges get harder when a site is attacked.", "{ enabled = false }"),
     "cap": Setting(anything, {}, "How Cap's challenges are.", "{ puzzles = 80 }"),
     "altcha": Setting(anything, {}, "How ALTCHA's challenges are.", '{ algorithm = "PBKDF2/SHA-256" }'),
+    "caputchin": Setting(
+        anything, {}, "Where pages get Caputchin's own widget.", '{ widget = "/var/lib/myapp/widget.js" }'
+    ),
     "sites": Setting(
         anything,
         (),
@@ -474,6 +551,24 @@ ALTCHA: Final[Mapping[str, Setting]] = {
     ),
 }
 
+SIDECAR: Final[Mapping[str, Setting]] = {
+    "listen": Setting(
+        address, ("127.0.0.1", 8080), "The address and port of the gate's own server.", '"127.0.0.1:8080"'
+    ),
+}
+
+CAPUTCHIN: Final[Mapping[str, Setting]] = {
+    "widget": Setting(
+        widget_bundle, None, "Your copy of the widget's script, for the gate to serve.", '"/var/lib/myapp/widget.js"'
+    ),
+    "public_origin": Setting(
+        public_origin,
+        None,
+        "The gate's origin, for pages on others; with the path below which the application is mounted, if any.",
+        '"https://shop.example"',
+    ),
+}
+
 LIMITS: Final[Mapping[str, Setting]] = {
     "kept_bytes": Setting(size(65536), 256 * 2**20, "Memory for bodies, over all requests.", '"256MiB"'),
     "verifications": Setting(whole(1, 10_000), 256, "Calls to providers at once; more are refused.", "256"),
@@ -492,6 +587,9 @@ TOP: Final[Mapping[str, Setting]] = {
         "The one header that names the client.",
         '"forwarded"',
     ),
+    "forward_auth": Setting(
+        choice(*FRONT_PROXIES), None, "The kind of front proxy that asks before it passes a request on.", '"nginx"'
+    ),
     "store": Setting(store, "sqlite", "Where single use is remembered.", '"sqlite:///var/lib/gate.db"'),
     "allow_test_keys": Setting(flag, False, "Accept the providers' public test keys.", "true"),
     "token_from": ROUTE["token_from"],
@@ -506,4 +604,5 @@ TOP: Final[Mapping[str, Setting]] = {
     "route": Setting(anything, (), "The guarded routes, long form.", '[{ match = "POST /signup" }]'),
     "in_process": Setting(anything, {}, "How the gate's own challenges behave.", '{ client_binding = "off" }'),
     "limits": Setting(anything, {}, "What the gate spends at most.", "{ verifications = 256 }"),
+    "sidecar": Setting(anything, {}, "Where the gate's own server listens.", '{ listen = "127.0.0.1:8080" }'),
 }

@@ -50,6 +50,7 @@ COUNTED: Final = 5  # challenges of a client network in its minute; what one ask
 WRONG: Final = frozenset({Reason.TOKEN_REJECTED, Reason.TOKEN_EXPIRED, Reason.TOKEN_USED, Reason.TOKEN_ELSEWHERE})
 
 USED: Final = Failed(Reason.TOKEN_USED)
+WRONG_TOKEN: Final = Failed(Reason.TOKEN_REJECTED)
 
 # The kinds of events. A challenge that is looked at is one of four: from a datacenter adds one, of bad reputation two.
 _ASKED: Final = 0

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs
 from caputchin_gate.effects import StoreDown
 from caputchin_gate.endpoints.answers import answer, method_not_allowed, not_found, preflight, refused
 from caputchin_gate.endpoints.asking import Granted, Limited, may_have
-from caputchin_gate.endpoints.sites import Endpoints, Site, cors
+from caputchin_gate.endpoints.sites import Endpoints, Site, cors, host_of_page, why_not_served
 from caputchin_gate.engines.altcha.challenges import AltchaChallenges
 from caputchin_gate.engines.altcha.terms import RANDOM_BYTES
 from caputchin_gate.messages import RequestHead, Response
@@ -43,6 +43,8 @@ async def respond(head: RequestHead, site_key: str | None, own: Endpoints) -> Re
 
 async def _challenge(head: RequestHead, site: Site, challenges: AltchaChallenges, own: Endpoints) -> Response:
     allowed = cors(head.header("origin"), site)
+    if (closed := await why_not_served(site, own.clock.now())) is not None:
+        return _refused(*closed, allowed)
     if not site.serves(head):
         return _refused(403, "domain_not_allowed", allowed)
     action = _action_of(head.query)
@@ -55,7 +57,10 @@ async def _challenge(head: RequestHead, site: Site, challenges: AltchaChallenges
             return _refused(429, "rate_limited", allowed, retry_after=retry_after)
         case Granted(now=now, network=network, step=step, state=state):
             random = own.clock.random_bytes(RANDOM_BYTES)
-            issued = challenges.issue(now=now, random=random, step=step, state=state, client=network, action=action)
+            host = host_of_page(head)
+            issued = challenges.issue(
+                now=now, random=random, step=step, state=state, client=network, action=action, host=host
+            )
             return answer(200, issued, allowed)
 
 

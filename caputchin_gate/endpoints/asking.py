@@ -37,7 +37,7 @@ class Limited:
 
 async def may_have(head: RequestHead, site: Site, own: Endpoints) -> Granted | Limited | StoreDown:
     client = client_of(head, own.trusted_proxies)
-    network = network_of(client) if client is not None else None
+    network = network_of(client, own.ipv6_prefix) if client is not None else None
     now = own.clock.now()
     match await Count(count_key(own, site, network), COUNT_WINDOW, now):
         case StoreDown() as down:

@@ -2,7 +2,7 @@
 
     POST cap/SITEKEY/challenge      a challenge, for the browser
     POST cap/SITEKEY/redeem         a token for its solution
-    POST cap/SITEKEY/siteverify     a verdict about the token, for other back ends; also cap/siteverify
+    POST cap/SITEKEY/siteverify     a verdict about the token, for other back ends; also cap/siteverify: `siteverify/`
 
 Statuses and texts are those of Cap Standalone: its widget reads `error` whatever the status is.
 """
@@ -12,18 +12,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from caputchin_gate.client_address import client_of, network_of
 from caputchin_gate.effects import BodyEnd, Claim, ClaimResult, StoreDown
-from caputchin_gate.endpoints.answers import answer, fields_of, json_object, not_found, preflight, whole_body
+from caputchin_gate.endpoints import siteverify
+from caputchin_gate.endpoints.answers import answer, json_object, not_found, preflight, whole_body
 from caputchin_gate.endpoints.asking import Granted, Limited, may_have
-from caputchin_gate.endpoints.sites import Endpoints, Site, cors
-from caputchin_gate.engines import Solved
-from caputchin_gate.engines.cap import NONCE_BYTES, CapChallenges, Challenge, Redeemed, Refusal
+from caputchin_gate.endpoints.sites import Endpoints, Site, cors, host_of_page, why_not_served
+from caputchin_gate.endpoints.siteverify.cap import CAP
+from caputchin_gate.engines.cap import NONCE_BYTES, Challenge, Redeemed, Refusal
 from caputchin_gate.messages import RequestHead, Response
-from caputchin_gate.traffic import USED
-from caputchin_gate.verdict import Failed, Reason
-
-LONGEST_TOKEN: Final = 4096
+from caputchin_gate.traffic import USED, WRONG_TOKEN
 
 _REFUSALS: Final[Mapping[Refusal, tuple[int, str]]] = {
     Refusal.INVALID_SOLUTIONS: (400, "Invalid solutions"),
@@ -32,7 +29,6 @@ _REFUSALS: Final[Mapping[Refusal, tuple[int, str]]] = {
     Refusal.EXPIRED: (403, "Challenge expired"),
     Refusal.INVALID_SOLUTION: (403, "Invalid solution"),
 }
-_WRONG: Final = Failed(Reason.TOKEN_REJECTED)
 _UNKNOWN_SITE: Final = "Invalid site key or secret"
 _NOTHING: Final = (None, "", 0, False)
 _ANY_ORIGIN: Final = {"Access-Control-Allow-Origin": "*"}
@@ -53,12 +49,8 @@ async def respond(head: RequestHead, site_key: str | None, act: str, own: Endpoi
             return preflight(allowed, "content-type")
         case _, "challenge" | "redeem":
             return _refused(405, "Method not allowed", {**allowed, "Allow": "POST, OPTIONS"})
-        case "POST", "siteverify":
-            return await _siteverify(head, site_key, own)
-        case "OPTIONS", "siteverify":  # for servers alone: no page of any origin may call it
-            return Response(204, (("Allow", "POST"),))
         case _, "siteverify":
-            return _refused(405, "Method not allowed", {"Allow": "POST"})
+            return await siteverify.respond(head, CAP, own, site_key)
         case _:
             return not_found()
 
@@ -73,6 +65,9 @@ def _refused(status: int, error: str, headers: Mapping[str, str] | None = None, 
 async def _challenge(head: RequestHead, site: Site | None, own: Endpoints, allowed: Mapping[str, str]) -> Response:
     if site is None or site.cap is None:
         return _refused(404, _UNKNOWN_SITE, allowed)
+    if (closed := await why_not_served(site, own.clock.now())) is not None:
+        status, reason = closed
+        return _refused(status, "Verification unavailable" if status == 503 else "Blocked", allowed, reason=reason)
     if not site.serves(head):
         return _refused(403, "Blocked", allowed)
     match await may_have(head, site, own):
@@ -84,10 +79,10 @@ async def _challenge(head: RequestHead, site: Site | None, own: Endpoints, allow
         case Granted(now=now, network=network, state=state):
             nonce = own.clock.random_bytes(NONCE_BYTES)
             issued = site.cap.issue(now=now, nonce=nonce, state=state, client=network)
-    return answer(200, _as_sent(issued), allowed)
+    return answer(200, as_sent(issued), allowed)
 
 
-def _as_sent(issued: Challenge) -> dict[str, Any]:
+def as_sent(issued: Challenge) -> dict[str, Any]:
     """A challenge as the widget reads it (cap.md 3.1, 5)."""
     work, common = issued.work, {"token": issued.token, "expires": issued.expires}
     if work.format == 1:
@@ -99,11 +94,6 @@ def _as_sent(issued: Challenge) -> dict[str, Any]:
         payload = {"N": lock.modulus, "x": lock.base, "t": lock.squarings}
         challenges.append({"protocol": "rsw", "payload": payload})
     return {"format": 2, "challenges": challenges, **common}
-
-
-def _network(head: RequestHead, own: Endpoints) -> str | None:
-    client = client_of(head, own.trusted_proxies)
-    return network_of(client) if client is not None else None
 
 
 # POST redeem, in the order of cap.md 3.7: a wrong solution claims nothing. What is redeemed counts as a right token
@@ -125,11 +115,11 @@ async def _redeem(head: RequestHead, site: Site | None, own: Endpoints, allowed:
         return _refused(404, "Invalid site key", allowed)
     if not isinstance(token, str) or not isinstance(solutions, list):
         return _refused(400, "Invalid solutions", allowed)
-    now, network = own.clock.now(), _network(head, own)
-    match site.cap.redeem(token, solutions, now=now, client=network):
+    now, network = own.clock.now(), own.network_of(head)
+    match site.cap.redeem(token, solutions, now=now, client=network, host=host_of_page(head)):
         case Refusal() as refusal:
             if refusal is not Refusal.INVALID_SOLUTIONS:
-                await own.traffic.failed((site.key,), _WRONG, network, now)
+                await own.traffic.failed((site.key,), WRONG_TOKEN, network, now)
             status, error = _REFUSALS[refusal]
             return _refused(status, error, allowed)
         case Redeemed() as redeemed:
@@ -142,57 +132,3 @@ async def _redeem(head: RequestHead, site: Site | None, own: Endpoints, allowed:
             return _refused(403, "Challenge already redeemed", allowed)
         case ClaimResult.STORE_DOWN:
             return _refused(403, "Verification unavailable", allowed, reason="nonce_store_error")
-
-
-# POST siteverify: a wrong secret or site touches no token
-
-
-async def _siteverify(head: RequestHead, site_key: str | None, own: Endpoints) -> Response:
-    if (head.header("content-encoding") or "identity").strip().lower() != "identity":
-        return _refused(415, "Unsupported content encoding")
-    match await whole_body():
-        case bytes() as body:
-            request = fields_of(head, body)
-        case None:
-            return _refused(413, "Request body too large")
-        case BodyEnd():
-            request = {}
-    secret, response = _text(request.get("secret")), _text(request.get("response"))
-    parts = response.split(":")
-    if not secret or len(parts) != 3:
-        return _refused(400, "Missing required parameters")
-    site = own.sites.get(parts[0])
-    if site is None or site.cap is None or site_key not in (None, site.key):
-        return _refused(404, _UNKNOWN_SITE)
-    if not site.owns(secret):
-        return _refused(403, _UNKNOWN_SITE)
-    return await _verdict(site.cap, response, request.get("remoteip"), own)
-
-
-async def _verdict(cap: CapChallenges, response: str, visitor: object, own: Endpoints) -> Response:
-    """Cap's servers don't compare `remoteip`; here it counts where the settings require that clients are compared."""
-    now, network = own.clock.now(), network_of(visitor) if isinstance(visitor, str) else None
-    match cap.check(response, now=now, client=network if cap.binding == "require" else None):
-        case Failed() as failed:
-            await own.traffic.failed((cap.site_key,), failed, network, now)
-            return _refused(403, "Token expired") if failed.reason is Reason.TOKEN_EXPIRED else _unknown_token()
-        case Solved() as solved:
-            pass
-    match await Claim(solved.claim_key, solved.until, now, solved.born):
-        case ClaimResult.WON:
-            await own.traffic.passed(cap.site_key, now)
-            return answer(200, {"success": True})
-        case ClaimResult.LOST:
-            await own.traffic.failed((cap.site_key,), USED, network, now)
-            return _unknown_token()
-        case ClaimResult.STORE_DOWN:
-            return _refused(500, "Internal error")
-
-
-def _unknown_token() -> Response:
-    return _refused(404, "Token not found")
-
-
-def _text(value: object) -> str:
-    """A field without the blanks around it; what is no text, or too long to be one of ours, is as good as missing."""
-    return value.strip(" \t\r\n") if isinstance(value, str) and len(value) <= LONGEST_TOKEN else ""
