@@ -225,12 +225,19 @@ def _language_tag(head: RequestHead) -> str:
     return next((tag for tag in spoken if tag in LANGUAGES), "en")
 
 
+# Of longer headers only the beginning is read: a client must not choose how long that takes (threats.md R30).
+MOST_PREFERENCES: Final = 64
+LONGEST_PREFERENCES: Final = 2048  # characters
+
 _QUALITY: Final = re.compile(r"q\s*=\s*(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)", re.IGNORECASE)
 
 
 def _preferences(head: RequestHead, name: str) -> Iterator[tuple[str, float]]:
     """The items of an Accept header with their weights; an item whose weight is no weight counts as unwanted."""
-    for item in ",".join(head.headers.get(name, ())).lower().split(","):
+    typed = ",".join(head.headers.get(name, ()))
+    if len(typed) > LONGEST_PREFERENCES:
+        typed = typed[:LONGEST_PREFERENCES].rpartition(",")[0]  # without the item that was cut
+    for item in typed.lower().split(",")[:MOST_PREFERENCES]:
         wanted, *parameters = (part.strip() for part in item.split(";"))
         weights = [part for part in parameters if part.partition("=")[0].strip() == "q"]
         quality = _QUALITY.fullmatch(weights[0]) if weights else None
