@@ -39,7 +39,10 @@ class ContentType:
 
 
 def read(value: str) -> ContentType | None:
-    """None when frameworks may differ about it: bad syntax, very long, a parameter twice, continued or extended (RFC 2231)."""
+    """None when frameworks may differ about it: bad syntax, a parameter twice, continued or extended (RFC 2231).
+
+    Nor is a very long one read.
+    """
     if len(value) > _LONGEST:
         return None
     value = value.strip(" \t")
