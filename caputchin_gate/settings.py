@@ -16,6 +16,7 @@ from typing import Any, Final
 from caputchin_gate import durations
 from caputchin_gate.client_address import TrustedProxies
 from caputchin_gate.difficulty import GREATEST_CAP
+from caputchin_gate.engines import LONGEST_LIFETIME
 from caputchin_gate.engines.altcha import ALGORITHMS
 from caputchin_gate.engines.cap import LEAST_SALT, MOST_PUZZLES, MOST_SALT
 from caputchin_gate.engines.native import LEAST_SIGNING_KEY
@@ -260,7 +261,7 @@ def squarings(value: object) -> int:
 
 
 def receipt(value: object) -> float:
-    return 0.0 if value == 0 and not isinstance(value, bool) else duration(10, 300)(value)
+    return 0.0 if value == 0 and not isinstance(value, bool) else duration(10, LONGEST_LIFETIME)(value)
 
 
 def anything(value: object) -> object:
@@ -313,7 +314,7 @@ IN_PROCESS: Final[Mapping[str, Setting]] = {
         '"require"',
     ),
     "challenges_per_minute": Setting(whole(10, GREATEST_CAP), 100, "The cap for one client network.", "100"),
-    "lifetime": Setting(duration(10, 300), 120.0, "How long a challenge lives.", '"2m"'),
+    "lifetime": Setting(duration(10, LONGEST_LIFETIME), 120.0, "How long a challenge lives.", '"2m"'),
     "cap": Setting(anything, {}, "How Cap's challenges are.", "{ puzzles = 80 }"),
     "altcha": Setting(anything, {}, "How ALTCHA's challenges are.", '{ algorithm = "PBKDF2/SHA-256" }'),
     "sites": Setting(

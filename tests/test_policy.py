@@ -364,7 +364,7 @@ class TestReceipts:
         world = settings()
         conversation = self.ask(self.head(self.cookie(world), x_caputchin_token=TOKEN), world)
         claim = conversation.expect(Claim, ClaimResult.WON)
-        assert claim.until == world.verification.clock.now() + 180
+        assert claim.until == world.verification.clock.now() + 360
         decision = conversation.end()
         assert (decision.reason, decision.admitted, decision.verdict) == (Reason.RECEIPT, True, None)
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from caputchin_gate.difficulty import EASIEST, Curve, Hardening, Multipliers
-from caputchin_gate.engines import FORGED, LEEWAY, Binding, Solved, same_client
+from caputchin_gate.engines import FORGED, LEEWAY, LONGEST_LIFETIME, Binding, Solved, same_client
 from caputchin_gate.engines.altcha import ALGORITHMS, version1, version2
 from caputchin_gate.engines.altcha.keys import SiteKeys, site_keys
 from caputchin_gate.engines.altcha.terms import RANDOM_BYTES, Terms
@@ -19,8 +19,6 @@ from caputchin_gate.engines.native import LEAST_SIGNING_KEY
 from caputchin_gate.errors import ConfigurationError, Problem, nearest
 from caputchin_gate.providers._altcha import payload_of
 from caputchin_gate.verdict import Failed, Reason
-
-LONGEST_LIFETIME: Final = 300  # seconds (threats.md R10)
 
 _CLAIM_KEY_BYTES: Final = 16
 
