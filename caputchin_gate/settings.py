@@ -16,7 +16,7 @@ from typing import Any, Final
 from caputchin_gate import durations
 from caputchin_gate.client_address import TrustedProxies
 from caputchin_gate.difficulty import GREATEST_CAP
-from caputchin_gate.engines import LONGEST_LIFETIME
+from caputchin_gate.engines import LONGEST_LIFETIME, LONGEST_REDEEMED
 from caputchin_gate.engines.altcha import ALGORITHMS
 from caputchin_gate.engines.cap import LEAST_SALT, MOST_PUZZLES, MOST_SALT
 from caputchin_gate.engines.native import LEAST_SIGNING_KEY
@@ -336,7 +336,9 @@ CAP: Final[Mapping[str, Setting]] = {
         squarings, 0, "Steps of work that can't be shared among processors, 10000 to 300000; 0 is none.", "75000"
     ),
     "lifetime": Setting(duration(60, 900), 600.0, "How long a challenge lives.", '"15m"'),
-    "token_lifetime": Setting(duration(60, 7200), 1200.0, "How long the token for a solution lives.", '"2h"'),
+    "token_lifetime": Setting(
+        duration(60, LONGEST_REDEEMED), 1200.0, "How long the token for a solution lives.", '"2h"'
+    ),
 }
 
 ALTCHA: Final[Mapping[str, Setting]] = {

@@ -218,7 +218,8 @@ async def _call_and_claim(
     provider: Upstream, token: str, visitor: Visitor, demands: Demands, shared: Verification, key: bytes
 ) -> Verdict:
     """Where the provider does not promise single use, the gate enforces it (threats.md D12)."""
-    match await Claimed(key, shared.clock.now()):
+    now = shared.clock.now()
+    match await Claimed(key, now, provider.born(token, now)):
         case StoreDown():
             return Unavailable(Cause.STORE)
         case True:
@@ -229,7 +230,7 @@ async def _call_and_claim(
     match verdict:
         case Passed():
             now = shared.clock.now()
-            match await Claim(key, provider.claimed_until(token, now), now):
+            match await Claim(key, provider.claimed_until(token, now), now, provider.born(token, now)):
                 case ClaimResult.WON:
                     return verdict
                 case ClaimResult.LOST:

@@ -21,6 +21,8 @@ LEEWAY: Final = 30  # seconds that two of our machines' clocks may differ (threa
 # not stand in it, the claim is kept for so long: after a change of the setting a used one must not be good again.
 LONGEST_LIFETIME: Final = 300
 
+LONGEST_REDEEMED: Final = 7200  # seconds that Cap's redeem tokens live at most; their end stands in them
+
 Binding: TypeAlias = Literal["off", "if-known", "require"]
 """Whether a challenge may be asked for by one client network and redeemed by another (captchaapi.md 6)."""
 

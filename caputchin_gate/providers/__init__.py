@@ -141,6 +141,13 @@ class Upstream(ABC):
         """How long such a claim has to last (Unix seconds): longer than the token."""
         return now + self.remember
 
+    def born(self, token: str, now: float) -> float:
+        """Before this time (Unix seconds) nobody can have claimed it, 0 where that is not known.
+
+        A token that is good now is no older than any of its kind lives.
+        """
+        return now - self.remember
+
     @abstractmethod
     def request(self, submission: Submission) -> HttpRequest:
         """The call that asks the provider about a token."""
