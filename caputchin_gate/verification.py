@@ -7,7 +7,6 @@ what a route demands of a verdict beyond a yes. How a provider is asked is `prov
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -19,7 +18,7 @@ from caputchin_gate.clock import Clock
 from caputchin_gate.effects import Call, Claim, Claimed, ClaimResult, NoReply, Sleep, StoreDown
 from caputchin_gate.engines import FORGED, LEEWAY, Engine, Solved
 from caputchin_gate.messages import HttpReply
-from caputchin_gate.providers import Retry, Submission, Upstream
+from caputchin_gate.providers import Retry, Submission, Upstream, token_key
 from caputchin_gate.verdict import OUTAGES, Cause, Failed, Misconfigured, Passed, Reason, Unavailable, Verdict
 
 _TELLING: Final = 6  # characters of a secret or a token that are too many to be told
@@ -126,11 +125,6 @@ class Verification:
 
     def breaker_of(self, provider: Upstream) -> Breaker:
         return self.breakers.setdefault(id(provider), Breaker())
-
-
-def token_key(kind: str, token: str) -> bytes:
-    """The digest under which a token is claimed or kept from running twice; the token itself is never stored."""
-    return hashlib.blake2b(token.encode(), digest_size=20, person=kind.encode()[:16]).digest()
 
 
 async def verify(
