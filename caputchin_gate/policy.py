@@ -119,7 +119,7 @@ async def handle(head: RequestHead, settings: Settings) -> Ruling:
             return rule_on(Decision(Reason.TARGET_AMBIGUOUS, method=head.method), head, None, settings)
         case Rule(match=pattern, terms=terms):
             if isinstance(terms, OwnPath):
-                return Answer(await respond(head, terms.endpoints))
+                return answering(head, await respond(head, terms.endpoints))
             decision = await decide(head, terms, settings, pattern)
             return rule_on(decision, head, terms, settings)
 
@@ -143,9 +143,18 @@ def rule_on(decision: Decision, head: RequestHead, terms: Terms | None, settings
         if on_refuse == "pass":
             return Admit(decision)
         if on_refuse != "respond" and not wants_json(head):
-            return Answer(Response(303, (("Location", on_refuse), *NO_STORE)), decision)
+            return answering(head, Response(303, (("Location", on_refuse), *NO_STORE)), decision)
     back = terms.back if terms is not None else None
-    return Answer(render(decision, head, back=back, allowed_origins=settings.allowed_origins), decision)
+    return answering(head, render(decision, head, back=back, allowed_origins=settings.allowed_origins), decision)
+
+
+def answering(head: RequestHead, response: Response, decision: Decision | None = None) -> Answer:
+    """Every answer of the gate's own comes from here. To HEAD none has a body: a server may send it all the same, and
+    the client would take it for the next answer (RFC 9112 6.3).
+    """
+    if head.method.upper() == "HEAD":
+        response = replace(response, body=b"")
+    return Answer(response, decision)
 
 
 async def decide(head: RequestHead, terms: Terms, settings: Settings, route: str | None = None) -> Decision:
