@@ -66,8 +66,12 @@ class Endpoints:
 
 
 def count_key(own: Endpoints, site: Site, network: str | None) -> bytes:
-    """Clients are counted under a keyed hash: the store never learns an address."""
-    message = f"{len(site.key)}:{site.key}{network or ''}".encode()
+    """Clients are counted under a keyed hash: the store never learns an address.
+
+    One client is counted over all sites, else each further site would begin its curve anew. Who has no address is
+    counted by site.
+    """
+    message = (network if network is not None else f"site {site.key}").encode()
     return hashlib.blake2b(message, key=own.counting_key, digest_size=16).digest()
 
 
