@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, TypedDict, TypeVar, Unpack
 
 from caputchin_gate import config
 from caputchin_gate.assembly import own_endpoints, route_table, verifiers_of, warnings_of
-from caputchin_gate.client_address import TrustedProxies, looks_proxied
+from caputchin_gate.client_address import TrustedProxies, client_of, looks_proxied
 from caputchin_gate.clock import Clock
 from caputchin_gate.config import Configuration, Route
 from caputchin_gate.decision_log import log_decision, logger, place_of
@@ -177,7 +177,8 @@ class Gate:
         """Say once that a proxy in front makes all visitors one client: they share its challenges and its rate cap."""
         if self._expects_no_proxy and looks_proxied(head):
             self._expects_no_proxy = False
-            peer = head.peer or "a Unix socket"
+            # A server that believes forwarding headers itself may call anything a peer.
+            peer = client_of(head, self._settings.trusted_proxies) or "a peer without an address"
             logger.warning("%s forwards requests and is not in trusted_proxies: all its visitors are one client", peer)
 
     def _broken(self, failure: Exception, head: RequestHead) -> Ruling:
