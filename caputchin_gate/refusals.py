@@ -15,6 +15,7 @@ from collections.abc import Collection, Iterator
 from typing import Final, TypeAlias, assert_never
 
 from caputchin_gate.messages import Headers, RequestHead, Response
+from caputchin_gate.origins import host_of_origin
 from caputchin_gate.refusal_texts import LANGUAGES, Language, Notice, Words
 from caputchin_gate.verdict import Decision, Reason
 
@@ -164,13 +165,10 @@ def _retry_after(status: int, seconds: float | None) -> Headers:
     return (("Retry-After", str(min(LONGEST_RETRY_AFTER, max(1, math.ceil(seconds))))),)
 
 
-_ORIGIN: Final = re.compile(r"https?://(?P<host>[a-z0-9.-]{1,253}|\[[0-9a-f:.]{2,45}\])(?::[0-9]{1,5})?")
-
-
 def _readable_for(origin: str | None, allowed: Collection[str]) -> Headers:
     """CORS for the site's own origins: without it their scripts see a network error instead of a refusal."""
-    found = _ORIGIN.fullmatch(origin or "")
-    if origin is None or found is None or not {origin, found["host"].strip("[]")} & set(allowed):
+    host = host_of_origin(origin)
+    if origin is None or not host or not {origin, host} & set(allowed):
         return ()
     return (
         ("Access-Control-Allow-Origin", origin),

@@ -21,6 +21,7 @@ from caputchin_gate.engines.altcha import ALGORITHMS
 from caputchin_gate.engines.cap import LEAST_SALT, MOST_PUZZLES, MOST_SALT
 from caputchin_gate.engines.native import LEAST_SIGNING_KEY
 from caputchin_gate.errors import ConfigurationError, closest, nearest
+from caputchin_gate.origins import host_name, meant_by
 from caputchin_gate.refusals import is_local_path
 from caputchin_gate.secret import Secret
 from caputchin_gate.stores import open_store
@@ -221,6 +222,19 @@ def sources(value: object) -> frozenset[Source]:
     return frozenset(map(Source, named))
 
 
+def hosts(value: object) -> tuple[str, ...]:
+    """Host names as browsers send them: compared with anything else, a page would never match."""
+    named = []
+    for typed in texts(value):
+        host = host_name(typed)
+        if host is None:
+            meant = meant_by(typed)
+            fix = f'write it as browsers send it: "{meant}"' if meant else 'write it like "shop.example"'
+            raise Wrong(f"{typed!r} is not a host name", fix)
+        named.append(host)
+    return tuple(named)
+
+
 def on_refuse(value: object) -> str:
     """ "respond", "pass", or "redirect:" and a path of this site (threats.md R37); a redirect is kept as its path."""
     typed = text(value)
@@ -299,7 +313,7 @@ ROUTE: Final[Mapping[str, Setting]] = {
 SITE: Final[Mapping[str, Setting]] = {
     "site_key": Setting(text, None, "The public key that pages name.", '"cpt_pub_site"'),
     "secret": Setting(site_secrets, (), "Lets another back end verify tokens of this site.", '{ env = "SITE_SECRET" }'),
-    "domains": Setting(texts, (), "The hosts whose pages may ask for challenges; none means any.", '["shop.example"]'),
+    "domains": Setting(hosts, (), "The hosts whose pages may ask for challenges; none means any.", '["shop.example"]'),
 }
 
 IN_PROCESS: Final[Mapping[str, Setting]] = {

@@ -20,6 +20,7 @@ LEVELS = (
         "routes",
         "tokens",
         "client_address",
+        "origins",
         "refusal_texts",
         "refusals",
         "difficulty",

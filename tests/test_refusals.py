@@ -338,7 +338,9 @@ ALLOWED = ("shop.example", "https://app.example:8443", "::1")
         ("https://evil-shop.example", False),
         ("https://shop.example@evil.example", False),
         ("https://evil.example/shop.example", False),
-        ("https://SHOP.example", False),  # browsers send lower case
+        ("https://SHOP.example", True),
+        ("https://shop.example/", False),
+        ("https://shop.example.", False),
         ("ftp://shop.example", False),
         ("https://shop.example\r\nX-Evil: 1", False),
         ("https://shop.example\n", False),

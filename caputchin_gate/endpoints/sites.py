@@ -7,13 +7,13 @@ import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 from caputchin_gate.client_address import TrustedProxies
 from caputchin_gate.clock import Clock
 from caputchin_gate.engines.cap import CapChallenges
 from caputchin_gate.engines.native import NativeChallenges
 from caputchin_gate.messages import RequestHead
+from caputchin_gate.origins import host_of, host_of_origin
 from caputchin_gate.secret import Secret
 
 if TYPE_CHECKING:
@@ -75,17 +75,10 @@ def count_key(own: Endpoints, site: Site, network: str | None) -> bytes:
     return hashlib.blake2b(message, key=own.counting_key, digest_size=16).digest()
 
 
-def host_of(url: str | None) -> str:
-    try:
-        return (urlsplit(url or "").hostname or "").lower()
-    except ValueError:
-        return ""
-
-
 def cors(origin: str | None, site: Site) -> dict[str, str]:
     """Error answers need these too: without them a page sees a network error instead of the answer."""
     if not site.domains:
         return {"Access-Control-Allow-Origin": "*", **_EXPOSED}
-    if origin is not None and host_of(origin) in site.domains and origin.isascii() and origin.isprintable():
+    if origin is not None and host_of_origin(origin) in site.domains:
         return {"Access-Control-Allow-Origin": origin, "Vary": "Origin", **_EXPOSED}
     return {"Vary": "Origin"}
