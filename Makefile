@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN     = $(VENV)/bin
 
-.PHONY: demo test check bench docs clean browser services widgets
+.PHONY: demo test check bench simulation docs clean browser services widgets
 
 demo: $(VENV)/.demo
 	$(BIN)/caputchin-gate demo
@@ -18,6 +18,10 @@ check: $(VENV)/.test
 
 bench: $(VENV)/.bench services widgets
 	$(BIN)/python -m benchmarks
+
+# Attacks on a simulated site: writes docs/choosing.md and its picture.
+simulation: $(VENV)/.bench
+	$(BIN)/python -m benchmarks.simulation
 
 # The generated parts of the documentation: the settings reference and the pictures.
 docs: $(VENV)/.test browser
@@ -44,8 +48,10 @@ services:
 	    exit 1; \
 	  fi; }
 
-# The providers' own packages, unmodified: widgets for the browser tests, and what the benchmarks compare with.
-PACKAGES = @cap.js/widget@0.1.57 @cap.js/wasm@0.0.6 @cap.js/server@4.0.5 altcha@3.2.2 altcha-2@npm:altcha@2.3.0
+# The providers' own packages, unmodified: widgets for the browser tests, clients of siteverify, and what the benchmarks
+# compare with.
+PACKAGES = @cap.js/widget@0.1.57 @cap.js/wasm@0.0.6 @cap.js/server@4.0.5 altcha@3.2.2 altcha-2@npm:altcha@2.3.0 \
+  @cloudflare/pages-plugin-turnstile@1.0.2 @friendlycaptcha/server-sdk@0.3.0 express-turnstile@1.0.8
 
 widgets: .widgets/.installed
 

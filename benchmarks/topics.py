@@ -25,6 +25,7 @@ TOPICS = (
     "token_search",
     "upload",
     "upstream",
+    "simulation",
 )
 
 

@@ -13,19 +13,21 @@ from caputchin_gate.assembly import own_endpoints, route_table, verifiers_of, wa
 from caputchin_gate.client_address import TrustedProxies, client_of, looks_proxied
 from caputchin_gate.clock import Clock
 from caputchin_gate.config import Configuration, Route
-from caputchin_gate.decision_log import log_decision, logger, place_of
+from caputchin_gate.decision_log import log_decision, logger, place_of, words_of
 from caputchin_gate.drivers import World, ano_body, arun, no_body, run
 from caputchin_gate.effects import BodyEnd, LastPiece
+from caputchin_gate.endpoints.answers import refused
 from caputchin_gate.errors import ConfigurationError, Problem
 from caputchin_gate.http_client import HttpClient
 from caputchin_gate.kept_body import Budget
 from caputchin_gate.messages import RequestHead
-from caputchin_gate.policy import Ruling, Settings, handle, opens_websocket, rule_on
+from caputchin_gate.policy import Answer, Ruling, Settings, handle, opens_websocket, rule_on
 from caputchin_gate.provider_tables import InProcessProvider
 from caputchin_gate.providers import Upstream
 from caputchin_gate.secret import Secret
 from caputchin_gate.settings import TOP
 from caputchin_gate.stores import AwaitedStore, Store, open_store
+from caputchin_gate.traffic import Traffic
 from caputchin_gate.verdict import Decision, Failed, Reason, Verdict
 from caputchin_gate.verification import Demands, InFlight, Verification, Visitor, verify
 
@@ -100,10 +102,12 @@ class Gate:
         self.budget = Budget(configuration.limits["kept_bytes"])
         trusted = TrustedProxies(top["trusted_proxies"], top["forwarded_header"])
         in_process = any(isinstance(provider, InProcessProvider) for provider in configuration.providers.values())
-        endpoints = own_endpoints(configuration, self._store, clock, trusted) if in_process else None
+        log_key = os.urandom(16)
+        endpoints = own_endpoints(configuration, self._store, clock, trusted, log_key) if in_process else None
         self._verifiers = verifiers_of(configuration, endpoints)
         self._default = self._verifiers[configuration.default_provider]
-        verification = Verification(clock, InFlight(configuration.limits["verifications"]))
+        self._traffic = endpoints.traffic if endpoints is not None else Traffic()
+        verification = Verification(clock, InFlight(configuration.limits["verifications"]), traffic=self._traffic)
         domains = {host for site in configuration.sites for host in site["domains"]}
         self._settings = Settings(
             routes=route_table(configuration, self._verifiers, endpoints, self._store),
@@ -111,9 +115,10 @@ class Gate:
             trusted_proxies=trusted,
             allowed_origins=frozenset(domains),
             report_only=top["mode"] == "report",
-            log_key=os.urandom(16),
+            log_key=log_key,
         )
         self._guards = bool(configuration.routes)
+        self._own_paths = endpoints.mount + "/" if endpoints is not None else None
         self.body_timeout: float = configuration.limits["body_timeout"]
         self.untouched = self._settings.routes.untouched
         self._expects_no_proxy = (in_process or configuration.has_receipts) and not top["trusted_proxies"]
@@ -145,6 +150,13 @@ class Gate:
             (self._default,), typed.strip(), None, visitor, Demands(), self._settings.verification
         )
         return verdict
+
+    def hardening(self) -> dict[str, str]:
+        """The state of each site of in-process verification, as far as this process knows: "normal", "suspicious",
+        "under attack" or "critical".
+        """
+        states = self._traffic.states(self._settings.verification.clock.now())
+        return {site_key: words_of(state) for site_key, state in states.items()}
 
     # For the doors
 
@@ -182,8 +194,11 @@ class Gate:
             logger.warning("%s forwards requests and is not in trusted_proxies: all its visitors are one client", peer)
 
     def _broken(self, failure: Exception, head: RequestHead) -> Ruling:
-        """Whatever breaks between match and verdict is a refusal (threats.md R5)."""
+        """Whatever breaks between match and verdict is a refusal (threats.md R5); the gate's own paths speak JSON."""
         logger.error("internal error: %s", place_of(failure))
+        path = head.path.removeprefix(head.root_path)
+        if self._own_paths is not None and path.startswith(self._own_paths):
+            return Answer(refused(503, "unavailable", retry_after=5))
         decision = Decision(Reason.UNAVAILABLE, method=head.method, details=(type(failure).__name__,))
         return rule_on(decision, head, None, self._settings)
 

@@ -221,7 +221,7 @@ def receipt_for(decision: Decision, head: RequestHead, terms: Terms | None, sett
     """The cookie that a request has earned: by a token that was verified just now, and by nothing else."""
     if terms is None or terms.receipts is None or decision.reason is not Reason.VERIFIED:
         return None
-    if isinstance(decision.verdict, Passed) and "warning" in decision.verdict.details:
+    if isinstance(decision.verdict, Passed) and decision.verdict.details.get("provider_fail_open"):
         return None  # the provider says yes and admits that it did not look
     clock = settings.verification.clock
     return terms.receipts.issue(
