@@ -357,8 +357,10 @@ def test_no_header_is_so_long_that_reading_it_keeps_others_waiting(
 
 
 @pytest.mark.parametrize("query", ["action=" + "%41" * LONG, "a=b&" * LONG, "action=" + "a" * LONG])
-def test_no_query_of_a_challenge_is_so_long_that_reading_it_keeps_others_waiting(query: str) -> None:
+@pytest.mark.parametrize("line", ["GET altcha/challenge", "POST siteverify"])
+def test_no_query_of_the_gates_own_paths_is_so_long_that_reading_it_keeps_others_waiting(line: str, query: str) -> None:
     gate = Gate(provider="altcha", verification="in-process", store="memory", protect=["POST /contact"])
-    head = RequestHead("GET", "/.caputchin/altcha/challenge", query=query)
+    method, path = line.split()
+    head = RequestHead(method, f"/.caputchin/{path}", query=query)
     gate.handle(head)
     assert calls_of(lambda: gate.handle(head)) < MOST_CALLS

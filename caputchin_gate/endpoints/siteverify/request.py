@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 from multipart import MultipartError, MultipartSegment, PushMultipartParser
 
 from caputchin_gate.effects import BodyEnd
-from caputchin_gate.endpoints.answers import json_object, whole_body
+from caputchin_gate.endpoints.answers import MAX_BODY, json_object, whole_body
 from caputchin_gate.messages import RequestHead
 from caputchin_gate.tokens import content_type
 
@@ -56,6 +56,8 @@ async def read_fields(head: RequestHead, forms: Form) -> Fields | Unread:
     if (head.header("content-encoding") or "identity").strip().lower() != "identity":
         return Unread.ENCODED
     match await whole_body():
+        case b"" if Form.QUERY in forms and len(head.query) > MAX_BODY:
+            return Unread.TOO_LARGE
         case b"" if Form.QUERY in forms and head.query:
             fields = _urlencoded(head.query)
         case bytes() as body:
