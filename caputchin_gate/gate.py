@@ -244,7 +244,7 @@ class Gate:
         """Tell everybody what was decided, and the door what to do.
 
         No answer to HEAD has a body: some servers would send it, and the client would take it for the next answer
-        (RFC 9112 6.3).
+        (RFC 9112 6.3). A refusal has none either when a proxy asked about a HEAD with another method.
         """
         if isinstance(ruling, Answer) and head.method.upper() == "HEAD":
             ruling = replace(ruling, response=replace(ruling.response, body=b""))

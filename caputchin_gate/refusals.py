@@ -87,7 +87,7 @@ def render(
         *_retry_after(status, decision.retry_after),
         *_readable_for(head.header("origin"), allowed_origins),
     )
-    return Response(status, headers, body)
+    return Response(status, headers, b"" if head.method.upper() == "HEAD" else body)
 
 
 def _notice_of(reason: Reason) -> Notice:

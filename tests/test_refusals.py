@@ -131,6 +131,13 @@ def test_the_decisions_own_status_counts(status: int) -> None:
     assert response.status == json.loads(response.body)["status"] == status
 
 
+@pytest.mark.parametrize("headers", [JSON, BROWSER], ids=["program", "person"])
+def test_a_head_request_gets_the_headers_without_the_body(headers: dict[str, str]) -> None:
+    answer, bare = render(MISSING, head(headers)), render(MISSING, head(headers, method="HEAD"))
+    assert bare.body == b""
+    assert bare.headers == answer.headers
+
+
 # Who gets which form
 
 
