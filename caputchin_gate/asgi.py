@@ -141,7 +141,7 @@ class IncomingBody:
         """The next piece, kept for the application, or why none will come."""
         while self.end is None:
             try:
-                async with asyncio.timeout(self._patience()):
+                async with asyncio.timeout_at(self._deadline()):
                     message = await self._receive()
             except TimeoutError:
                 return BodyEnd.TOO_SLOW
@@ -162,13 +162,13 @@ class IncomingBody:
     def _is_whole(self) -> bool:
         return self.end is BodyEnd.COMPLETE and self._declared in (None, self.received)
 
-    def _patience(self) -> float:
-        """Seconds the next piece may take: no stall is longer than the timeout, and the whole keeps a least rate."""
+    def _deadline(self) -> float:
+        """When the next piece has to be there: no stall beyond the timeout, and the whole keeps a least rate."""
         now = asyncio.get_running_loop().time()
         if self._started is None:
             self._started = now
         ends = self._started + self._timeout + self.received / LEAST_BYTES_PER_SECOND
-        return max(0.0, min(self._timeout, ends - now))
+        return min(now + self._timeout, ends)
 
     def replay(self) -> Receive:
         """A `receive` that hands over what was read, then what is still to come."""
