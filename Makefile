@@ -38,13 +38,18 @@ browser:
 	    exit 1; \
 	  fi; }
 
-# The tests start Redis servers of their own; a running service is not touched.
+# The tests start servers of their own; a running service is not touched. nginx is often outside of a user's PATH.
+SERVICES = redis-server nginx caddy
+
 services:
-	@command -v redis-server >/dev/null || { \
+	@export PATH="$$PATH:/usr/sbin"; for service in $(SERVICES); do \
+	  command -v $$service >/dev/null || missing="$$missing $$service"; \
+	done; \
+	[ -z "$$missing" ] || { \
 	  if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
-	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq redis-server >/dev/null; \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing >/dev/null; \
 	  else \
-	    echo "The tests of the Redis store need a Redis server: install the package 'redis-server' of your system."; \
+	    echo "The tests need Redis, nginx and Caddy: install the packages$$missing of your system."; \
 	    exit 1; \
 	  fi; }
 

@@ -235,8 +235,10 @@ def route_table(
     configuration: Configuration, verifiers: Mapping[str, Verifier], endpoints: Endpoints | None, store: Store
 ) -> RouteTable[Terms | OwnPath]:
     rules: list[Rule[Terms | OwnPath]] = []
-    if endpoints is not None:
-        rules.append(Rule(f"* {endpoints.mount}/{{rest:path}}", OwnPath(endpoints), own=True))
+    front_proxy = configuration.top["forward_auth"]
+    if endpoints is not None or front_proxy is not None:
+        mount = configuration.in_process["mount"]
+        rules.append(Rule(f"* {mount}/{{rest:path}}", OwnPath(mount, endpoints, front_proxy), own=True))
     keys = _signing_keys(configuration.in_process["signing_key"], store) if configuration.has_receipts else ()
     for route in configuration.routes:
         rules.append(Rule(route["match"], _terms(route, configuration, verifiers, keys), route["method_override"]))
@@ -312,6 +314,13 @@ def warnings_of(configuration: Configuration) -> list[str]:
     for name, provider in configuration.providers.items():
         if isinstance(provider, Upstream):
             warnings += (f"provider {name}: {warning}" for warning in provider.warnings())
+    if configuration.top["forward_auth"] is not None:
+        warnings += (
+            f"route {route['match']!r}: a form's token is in the body, which forward-auth never sees: "
+            'with token_from = ["header", "cookie"] a page can carry it in a cookie'
+            for route in configuration.routes
+            if not {"query", "cookie"} & set(of_route(route, configuration.top, "token_from") or ())
+        )
     own = any(isinstance(provider, InProcessProvider) for provider in configuration.providers.values())
     if configuration.top["store"] == "memory" and (own or configuration.has_receipts):
         warnings.append('store = "memory" knows one process only: with several workers use "sqlite"')

@@ -56,16 +56,22 @@ class TrustedProxies:
             return self._unix
         return any(address in network for network in self._networks)
 
+    def trusts_peer(self, peer: str | None) -> bool:
+        """Whether the peer of a connection is one of ours. A peer that is no address is nobody's."""
+        if not peer:
+            return self._unix
+        address = _parse(peer)
+        return address is not None and self.trusts(address)
+
 
 def client_of(head: RequestHead, trusted: TrustedProxies) -> str | None:
     """The canonical address of the client, None where nobody can tell (a Unix socket, a peer that is no address)."""
-    peer = _parse(head.peer) if head.peer else None
-    behind_socket = not head.peer
-    if (peer is not None or behind_socket) and trusted.trusts(peer):
+    if trusted.trusts_peer(head.peer):
         values = head.headers.get(trusted.header)
         forwarded = _forwarded_client(values, trusted) if values else None
         if forwarded is not None:
             return _text(forwarded)
+    peer = _parse(head.peer) if head.peer else None
     return _text(peer) if peer is not None else None
 
 

@@ -31,10 +31,12 @@ from caputchin_gate.settings import (
     IN_PROCESS,
     LIMITS,
     ROUTE,
+    SIDECAR,
     SITE,
     TOP,
 )
 from caputchin_gate.tables import Table, list_of, read_table, table_of
+from caputchin_gate.tokens import Source
 from caputchin_gate.traffic import Watch
 
 
@@ -86,6 +88,7 @@ class Configuration:
     in_process: Table
     sites: tuple[Table, ...]
     limits: Table
+    sidecar: Table
 
     @property
     def has_receipts(self) -> bool:
@@ -100,7 +103,7 @@ def of_route(route: Table, top: Table, key: str) -> Any:
 def read(typed: Table, *, must_guard: bool = False) -> Configuration:
     """Read all settings. Raises ConfigurationError with every problem that was found.
 
-    must_guard: whether settings without any route are a problem.
+    must_guard: whether settings without any route are a problem; not for a server that verifies for other back ends.
     """
     problems: list[Problem] = []
     top = read_table(typed, TOP, "", problems)
@@ -112,6 +115,7 @@ def read(typed: Table, *, must_guard: bool = False) -> Configuration:
     caputchin = table_of(in_process["caputchin"], "in_process.caputchin", problems)
     in_process["caputchin"] = read_table(caputchin, CAPUTCHIN, "in_process.caputchin.", problems)
     limits = read_table(table_of(top["limits"], "limits", problems), LIMITS, "limits.", problems)
+    sidecar = read_table(table_of(top["sidecar"], "sidecar", problems), SIDECAR, "sidecar.", problems)
     sites = tuple(
         read_table(
             table_of(site, f"in_process.sites[{index}]", problems), SITE, f"in_process.sites[{index}].", problems
@@ -124,11 +128,13 @@ def read(typed: Table, *, must_guard: bool = False) -> Configuration:
     routes = tuple(_read_routes(top, named, default, problems))
     problems += _route_problems(routes, top)
     problems += _receipt_problems(routes, top)
-    if must_guard and not routes:
+    problems += _forward_auth_problems(routes, top)
+    verifies_for_others = any(site["secret"] for site in sites) and top["forward_auth"] is None
+    if must_guard and not routes and not verifies_for_others:
         problems.append(NOTHING_PROTECTED)
     if problems:
         raise ConfigurationError(problems)
-    return Configuration(top, routes, named, default, in_process, sites, limits)
+    return Configuration(top, routes, named, default, in_process, sites, limits, sidecar)
 
 
 def load(path: str | Path) -> dict[str, Any]:
@@ -266,6 +272,19 @@ def _receipt_problems(routes: Sequence[Table], top: Table) -> Iterable[Problem]:
     for route, has_receipt in zip(routes, with_receipt, strict=True):
         if route["receipt_uses"] is not None and not has_receipt:
             yield Problem(f"route {route['match']!r}: receipt_uses", "has no meaning without receipt", fix)
+
+
+def _forward_auth_problems(routes: Sequence[Table], top: Table) -> Iterable[Problem]:
+    if top["forward_auth"] is None:
+        return
+    if not top["trusted_proxies"]:
+        what = "believes trusted proxies alone, and there is none"
+        yield Problem("forward_auth", what, "add the addresses that the proxy connects from to trusted_proxies")
+    for route in routes:
+        sources = of_route(route, top, "token_from")
+        if sources is not None and not sources & {Source.HEADER, Source.QUERY, Source.COOKIE}:
+            what = "names bodies alone, and forward-auth never sees one"
+            yield Problem(f"route {route['match']!r}: token_from", what, 'add "header" or "cookie"')
 
 
 def _read_route(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal, TypedDict, TypeVar, Unpack
 
@@ -15,13 +15,14 @@ from caputchin_gate.clock import Clock
 from caputchin_gate.config import Configuration, Route
 from caputchin_gate.decision_log import log_decision, logger, place_of, words_of
 from caputchin_gate.drivers import World, ano_body, arun, no_body, run
-from caputchin_gate.effects import BodyEnd, LastPiece
+from caputchin_gate.effects import BodyEnd, Effect, LastPiece
 from caputchin_gate.endpoints.answers import refused
 from caputchin_gate.errors import ConfigurationError, Problem
 from caputchin_gate.http_client import HttpClient
 from caputchin_gate.kept_body import Budget
 from caputchin_gate.messages import RequestHead
-from caputchin_gate.policy import Answer, Ruling, Settings, handle, opens_websocket, rule_on
+from caputchin_gate.own_paths import handle, serve
+from caputchin_gate.policy import Answer, PassOn, Ruling, Settings, opens_websocket, rule_on
 from caputchin_gate.provider_tables import InProcessProvider
 from caputchin_gate.providers import Upstream
 from caputchin_gate.secret import Secret
@@ -41,6 +42,7 @@ class GateOptions(TypedDict, total=False):
     mode: Literal["enforce", "report"]
     trusted_proxies: Sequence[str]
     forwarded_header: Literal["x-forwarded-for", "forwarded", "x-real-ip"]
+    forward_auth: Literal["nginx", "traefik", "caddy"]
     store: str
     allow_test_keys: bool
     token_from: Sequence[str]
@@ -54,6 +56,7 @@ class GateOptions(TypedDict, total=False):
     route: Sequence[Mapping[str, Any]]
     in_process: Mapping[str, Any]
     limits: Mapping[str, Any]
+    sidecar: Mapping[str, Any]
     # of the default provider
     verification: Literal["upstream", "in-process"]
     secret: str | Secret | Mapping[str, str]
@@ -118,7 +121,10 @@ class Gate:
             log_key=log_key,
         )
         self._guards = bool(configuration.routes)
-        self._own_paths = endpoints.mount + "/" if endpoints is not None else None
+        self._is_asked = top["forward_auth"] is not None
+        self.serves_own_paths = in_process or self._is_asked
+        self._own_paths = configuration.in_process["mount"] + "/" if self.serves_own_paths else None
+        self.listen: tuple[str, int] = configuration.sidecar["listen"]
         self.body_timeout: float = configuration.limits["body_timeout"]
         self.untouched = self._settings.routes.untouched
         self._expects_no_proxy = (in_process or configuration.has_receipts) and not top["trusted_proxies"]
@@ -165,6 +171,14 @@ class Gate:
         if not self._guards:
             raise ConfigurationError([config.NOTHING_PROTECTED])
 
+    def must_not_be_asked(self) -> None:
+        """Raises ConfigurationError when forward-auth is on: a door that can't tell X-Original-URI from X_Original_URI
+        could be told by a client what to decide about.
+        """
+        if self._is_asked:
+            what = "can't be answered through WSGI, which does not tell header names apart"
+            raise ConfigurationError([Problem("forward_auth", what, "use `caputchin-gate serve`, or an ASGI server")])
+
     def handle(self, head: RequestHead, read: Callable[[int], bytes | LastPiece | BodyEnd] = no_body) -> Ruling:
         """What shall happen to a request that is not `untouched`; `read` gives its body piece by piece."""
         self._notice_proxy(head)
@@ -178,12 +192,26 @@ class Gate:
         self, head: RequestHead, read: Callable[[int], Awaitable[bytes | LastPiece | BodyEnd]] = ano_body
     ) -> Ruling:
         """The same for asynchronous doors. A cancelled request never gets a ruling, so it is never admitted."""
+        return await self._ruled(handle(head, self._settings), head, read)
+
+    async def aserve(
+        self, head: RequestHead, read: Callable[[int], Awaitable[bytes | LastPiece | BodyEnd]] = ano_body
+    ) -> Ruling:
+        """The same where no application stands behind the gate: everything but its own paths is passed on."""
+        return await self._ruled(serve(head, self._settings), head, read)
+
+    async def _ruled(
+        self,
+        policy: Coroutine[Effect[Any], Any, Ruling | None],
+        head: RequestHead,
+        read: Callable[[int], Awaitable[bytes | LastPiece | BodyEnd]],
+    ) -> Ruling:
         self._notice_proxy(head)
         try:
-            ruling = await arun(handle(head, self._settings), self._world, read)
+            ruling = await arun(policy, self._world, read)
         except Exception as failure:
             ruling = self._broken(failure, head)
-        return self._report(ruling)
+        return self._report(ruling) if ruling is not None else PassOn()
 
     def _notice_proxy(self, head: RequestHead) -> None:
         """Say once that a proxy in front makes all visitors one client: they share its challenges and its rate cap."""

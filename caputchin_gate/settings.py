@@ -24,6 +24,7 @@ from caputchin_gate.engines.altcha import ALGORITHMS
 from caputchin_gate.engines.cap import LEAST_SALT, MOST_PUZZLES, MOST_SALT
 from caputchin_gate.engines.native import LEAST_SIGNING_KEY
 from caputchin_gate.errors import ConfigurationError, closest, nearest
+from caputchin_gate.forward_auth import FRONT_PROXIES
 from caputchin_gate.hardening import Rising, Thresholds
 from caputchin_gate.refusals import is_local_path
 from caputchin_gate.secret import Secret
@@ -347,6 +348,17 @@ def receipt(value: object) -> float:
     return 0.0 if value == 0 and not isinstance(value, bool) else duration(10, 300)(value)
 
 
+def address(value: object) -> tuple[str, int]:
+    """Host and port; an IPv6 address stands in brackets."""
+    host, colon, port = text(value).rpartition(":")
+    bracketed = host.startswith("[") and host.endswith("]")
+    if not colon or not port.isascii() or not port.isdecimal() or len(port) > 5 or int(port) > 65535:
+        raise Wrong("names no port", 'write it like "127.0.0.1:8080" or "[::1]:8080"')
+    if not host.strip("[]") or (":" in host and not bracketed):
+        raise Wrong("is no host and port", 'write it like "127.0.0.1:8080" or "[::1]:8080"')
+    return host.strip("[]") if bracketed else host, int(port)
+
+
 def anything(value: object) -> object:
     return value
 
@@ -533,6 +545,12 @@ ALTCHA: Final[Mapping[str, Setting]] = {
     ),
 }
 
+SIDECAR: Final[Mapping[str, Setting]] = {
+    "listen": Setting(
+        address, ("127.0.0.1", 8080), "The address and port of the gate's own server.", '"127.0.0.1:8080"'
+    ),
+}
+
 CAPUTCHIN: Final[Mapping[str, Setting]] = {
     "widget": Setting(
         widget_bundle, None, "Your copy of the widget's script, for the gate to serve.", '"/var/lib/myapp/widget.js"'
@@ -563,6 +581,9 @@ TOP: Final[Mapping[str, Setting]] = {
         "The one header that names the client.",
         '"forwarded"',
     ),
+    "forward_auth": Setting(
+        choice(*FRONT_PROXIES), None, "The kind of front proxy that asks before it passes a request on.", '"nginx"'
+    ),
     "store": Setting(store, "sqlite", "Where single use is remembered.", '"sqlite:///var/lib/gate.db"'),
     "allow_test_keys": Setting(flag, False, "Accept the providers' public test keys.", "true"),
     "token_from": ROUTE["token_from"],
@@ -577,4 +598,5 @@ TOP: Final[Mapping[str, Setting]] = {
     "route": Setting(anything, (), "The guarded routes, long form.", '[{ match = "POST /signup" }]'),
     "in_process": Setting(anything, {}, "How the gate's own challenges behave.", '{ client_binding = "off" }'),
     "limits": Setting(anything, {}, "What the gate spends at most.", "{ verifications = 256 }"),
+    "sidecar": Setting(anything, {}, "Where the gate's own server listens.", '{ listen = "127.0.0.1:8080" }'),
 }

@@ -19,7 +19,19 @@ from caputchin_gate.policy import Terms
 from caputchin_gate.provider_tables import IN_PROCESS_KINDS
 from caputchin_gate.providers import Upstream
 from caputchin_gate.receipt import USES
-from caputchin_gate.settings import ALTCHA, CAP, CAPUTCHIN, HARDENING, IN_PROCESS, LIMITS, ROUTE, SITE, TOP, Setting
+from caputchin_gate.settings import (
+    ALTCHA,
+    CAP,
+    CAPUTCHIN,
+    HARDENING,
+    IN_PROCESS,
+    LIMITS,
+    ROUTE,
+    SIDECAR,
+    SITE,
+    TOP,
+    Setting,
+)
 from caputchin_gate.tokens import Places
 
 PAGE: Final = Path(__file__).with_name("settings.md")
@@ -55,6 +67,7 @@ def page() -> str:
         "caputchin": _settings_table(CAPUTCHIN),
         "site": _settings_table(SITE, {"dialects": "all"}),
         "limits": _settings_table(LIMITS),
+        "sidecar": _settings_table(SIDECAR, {"listen": SIDECAR["listen"].example}),
         "providers": "\n\n".join(_provider_sections()),
     }
     return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], TEMPLATE.read_text(encoding="utf-8"))

@@ -33,7 +33,6 @@ gate = Gate(
     route=[
         {"match": "POST /cap", "provider": "cap"},
         {"match": "POST /signup", "action": "signup"},
-        {"match": "POST /fresh", "max_age": "2m"},
     ],
     in_process={
         "signing_key": "a-signing-key-of-more-than-32-characters",
@@ -45,7 +44,7 @@ gate = Gate(
         ],
     },
 )
-PATHS = ("/contact", "/cap", "/signup", "/fresh")
+PATHS = ("/contact", "/cap", "/signup")
 app = GateMiddleware(Starlette(routes=[Route(path, contact, methods=["POST"]) for path in PATHS]), gate=gate)
 
 

@@ -15,14 +15,11 @@ from urllib.parse import urlencode
 
 from caputchin_gate import Gate
 from caputchin_gate.clock import Clock
-from caputchin_gate.drivers import run
 from caputchin_gate.effects import BodyEnd
-from caputchin_gate.endpoints import Endpoints, respond
 from caputchin_gate.engines import solver
 from caputchin_gate.engines.altcha import solver as altcha_solver
 from caputchin_gate.messages import RequestHead, Response
-from caputchin_gate.policy import Answer, OwnPath
-from caputchin_gate.routes import Rule
+from caputchin_gate.policy import Answer
 
 START = 1_800_000_000.0
 SIGNING_KEY = "a signing key that only these tests use"
@@ -108,7 +105,6 @@ class Site:
 
     def __init__(self, *, sites: Sequence[Mapping[str, Any]] = SITES, **options: Any) -> None:
         self.now = START
-        self._endpoints: Endpoints | None = None
         in_process = {
             "signing_key": SIGNING_KEY,
             "sites": [dict(site) for site in sites],
@@ -141,27 +137,9 @@ class Site:
         pieces = iter([body] if body else [])
         named = {name: (value,) for name, value in (headers or {}).items()}
         head = RequestHead(method, f"/.caputchin/{path}", headers=named, query=query, peer=peer)
-
-        def read(_: int) -> bytes | BodyEnd:
-            return next(pieces, BodyEnd.COMPLETE)
-
-        if self._endpoints is not None:
-            return run(respond(head, self._endpoints), self.gate._world, read)
-        ruling = self.gate.handle(head, read)
+        ruling = self.gate.handle(head, lambda _: next(pieces, BodyEnd.COMPLETE))
         assert isinstance(ruling, Answer)
         return ruling.response
-
-    @property
-    def endpoints(self) -> Endpoints:
-        """What the gate has put together for its own paths."""
-        match = self.gate._settings.routes.match(RequestHead("POST", "/.caputchin/siteverify"))
-        assert isinstance(match, Rule)
-        assert isinstance(match.terms, OwnPath)
-        return match.terms.endpoints
-
-    def use(self, endpoints: Endpoints) -> None:
-        """Answer with these from now on."""
-        self._endpoints = endpoints
 
     def ask(self, dialect: str, secret: Any, response: Any, *, path: str | None = None, **more: Any) -> Told:
         """A siteverify call in JSON; `more` are further fields."""
@@ -192,6 +170,15 @@ class Site:
         solution = {"token": issued["token"], "solutions": solver.solve_cap(issued)}
         redeemed = self.send(f"cap/{site}/redeem", json.dumps(solution).encode(), headers=headers, peer=VISITOR)
         return str(json.loads(redeemed.body)["token"])
+
+    def caputchin(self, site: str = "shop", origin: str = "https://shop.example") -> str:
+        def sent(act: str, members: Mapping[str, Any]) -> Any:
+            headers, body = {"content-type": JSON, "origin": origin}, json.dumps(members).encode()
+            return json.loads(self.send(f"v1/verify/{act}", body, headers=headers, peer=VISITOR).body)
+
+        issued = sent("start", {"platform": {"sitekey": site}})
+        solution = {"token": issued["token"], "solutions": solver.solve_cap(issued), "platform": issued["platform"]}
+        return str(sent("pass", solution)["platform"]["wrappedToken"])
 
     def altcha(self, site: str = "shop", query: str = "") -> str:
         headers = {"origin": "https://shop.example"}

@@ -54,6 +54,9 @@ class TestStanding:
         assert said(site.challenge("nobody")) == (422, "invalid_site_key")
         altcha = site.send("altcha/shop/challenge", method="GET", headers={"origin": ORIGIN})
         assert said(altcha) == expected
+        body = json.dumps({"platform": {"sitekey": "shop"}}).encode()
+        caputchin = site.send("v1/verify/start", body, headers={"origin": ORIGIN})
+        assert (caputchin.status, json.loads(caputchin.body)["error"]) == (expected[0], expected[1].replace("_", "-"))
         cap = site.send("cap/shop/challenge", headers={"origin": ORIGIN})
         assert (cap.status, json.loads(cap.body)["error"], json.loads(cap.body)["reason"]) == (
             expected[0],
@@ -194,7 +197,7 @@ class TestQuota:
 OLD, NEW = "the old signing key, of more than 32 characters", "the new signing key, of more than 32 characters"
 
 
-@pytest.mark.parametrize("kind", ["native", "cap", "altcha"])
+@pytest.mark.parametrize("kind", ["native", "cap", "altcha", "caputchin"])
 def test_a_signing_key_is_rotated_without_losing_a_visitor(kind: str, tmp_path: Any) -> None:
     """As the documentation says: the new key second on all machines, then first, then alone."""
     store = f"sqlite://{tmp_path}/gate.db"

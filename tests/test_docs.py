@@ -19,7 +19,7 @@ import pytest
 from caputchin_gate import Decision, Reason, load_gate
 from caputchin_gate.refusal_texts import LANGUAGES
 from caputchin_gate.refusals import _notice_of
-from caputchin_gate.settings import ALTCHA, CAP, CAPUTCHIN, HARDENING, IN_PROCESS, LIMITS, ROUTE, SITE, TOP
+from caputchin_gate.settings import ALTCHA, CAP, CAPUTCHIN, HARDENING, IN_PROCESS, LIMITS, ROUTE, SIDECAR, SITE, TOP
 from caputchin_gate.verdict import ADMITTING
 
 ROOT = Path(__file__).parents[1]
@@ -125,7 +125,7 @@ def test_the_settings_page_is_what_the_settings_say() -> None:
     ("key", "setting"),
     [
         (key, setting)
-        for table in (TOP, ROUTE, IN_PROCESS, HARDENING, CAP, ALTCHA, CAPUTCHIN, SITE, LIMITS)
+        for table in (TOP, ROUTE, IN_PROCESS, HARDENING, CAP, ALTCHA, CAPUTCHIN, SITE, LIMITS, SIDECAR)
         for key, setting in table.items()
     ],
 )

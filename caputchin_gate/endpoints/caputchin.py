@@ -94,8 +94,8 @@ async def _start(head: RequestHead, own: Endpoints) -> Response:
         return _refused(404, "invalid-sitekey")
     site, sessions = found
     if (closed := await why_not_served(site, own.clock.now())) is not None:
-        status, reason = closed
-        return _refused(status, reason.replace("_", "-"))
+        status, code = closed
+        return _unavailable() if status == 503 else _refused(status, code.replace("_", "-"))
     if not site.serves(head):
         return _refused(403, "origin-not-allowed")
     match await may_have(head, site, own):
@@ -105,9 +105,8 @@ async def _start(head: RequestHead, own: Endpoints) -> Response:
             return _refused(429, "rate-limited", {"Retry-After": str(retry_after)})
         case Granted(now=now, network=network, state=state):
             nonce = own.clock.random_bytes(NONCE_BYTES)
-            session_id, challenge = sessions.start(
-                now=now, nonce=nonce, state=state, client=network, host=host_of_page(head)
-            )
+            host = host_of_page(head)
+            session_id, challenge = sessions.start(now=now, nonce=nonce, state=state, client=network, host=host)
     return answer(200, {**as_sent(challenge), "platform": {"sessionId": session_id}}, _CORS)
 
 

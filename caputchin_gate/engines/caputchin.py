@@ -21,7 +21,17 @@ from struct import Struct
 from typing import Any, Final
 
 from caputchin_gate.difficulty import Hardening, Multipliers
-from caputchin_gate.engines import FORGED, LEEWAY, Binding, Engine, KeyedHash, Solved, purpose_key, same_client
+from caputchin_gate.engines import (
+    FORGED,
+    LEEWAY,
+    Binding,
+    Engine,
+    KeyedHash,
+    Solved,
+    host_to_sign,
+    purpose_key,
+    same_client,
+)
 from caputchin_gate.engines.cap import CapChallenges, Challenge, Redeemed, Refusal, Work
 from caputchin_gate.engines.native import NativeChallenges
 from caputchin_gate.engines.rsw import TimeLock
@@ -43,7 +53,6 @@ _GREATEST_TIME: Final = 2**53 - 1  # of the milliseconds that a browser counts w
 _BASE64URL: Final = re.compile(r"[A-Za-z0-9_-]+")
 _SESSION_ID: Final = re.compile(r"[A-Za-z0-9_-]{59,400}")
 _HANDLE: Final = re.compile(r"[A-Za-z0-9_-]{22}")
-_HOST: Final = re.compile(r"[a-z0-9._:-]{1,253}")
 
 # The codes are Caputchin's words (caputchin.md 3.3).
 _MALFORMED: Final = Failed(Reason.TOKEN_MALFORMED, ("invalid-input-response",))
@@ -151,8 +160,7 @@ class CaputchinSessions:
         """
         keys = self._keys[0]
         tag = (keys.tag(client) if self.binding != "off" else None) or _UNBOUND
-        known = host.encode() if _HOST.fullmatch(host) else b""
-        body = _SESSION.pack(int(now), tag, nonce) + known
+        body = _SESSION.pack(int(now), tag, nonce) + host_to_sign(host).encode()
         session_id = _encoded(body + keys.sessions.digest(body)[:_MAC_BYTES])
         scope = session_id.encode()
         return session_id, self._challenges.issue(now=now, nonce=nonce, state=state, client=None, scope=scope)

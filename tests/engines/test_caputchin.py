@@ -169,6 +169,11 @@ def test_every_session_has_a_challenge_and_a_token_of_its_own() -> None:
     assert len(handles) == 20
 
 
+def test_tokens_of_two_sessions_are_two_to_claim() -> None:
+    judged = [check(wrapped(engine(), nonce=nonce)) for nonce in (NONCE, b"x" * 16)]
+    assert len({each.claim_key for each in judged if isinstance(each, Solved)}) == 2
+
+
 def test_a_session_that_is_passed_twice_gives_one_token_to_claim() -> None:
     """Should the store forget that its challenge was redeemed, the form still passes once."""
     sessions = engine()
@@ -239,17 +244,19 @@ def test_challenges_and_tokens_of_cap_and_of_caputchin_are_not_taken_for_each_ot
 
 
 def test_a_scoped_challenge_is_no_other_challenge_with_another_scope() -> None:
-    """What is signed must tell where the scope ends: bytes of the one can't be moved into the other."""
+    """What is signed must tell where the scope begins: bytes of the one can't be moved into the other.
+
+    A challenge with the answer to squarings is 18 bytes longer. Were body and scope signed as they follow, those could
+    come from the scope of a challenge without one.
+    """
     cap = CapChallenges([KEY], site_key="site", work=EASY)
-    tokens = {cap.issue(now=NOW, nonce=NONCE, client=None, scope=scope).token for scope in (b"", b"a", b"ab", b"\0")}
-    assert len(tokens) == 4
-    for token in tokens:
-        sent = {"challenge": {"c": 3, "s": 32, "d": 1}, "token": token}
-        solutions = solve_cap(sent)
-        judged = [
-            cap.redeem(token, solutions, now=NOW, client=None, scope=scope) for scope in (b"", b"a", b"ab", b"\0")
-        ]
-        assert sum(isinstance(one, Redeemed) for one in judged) == 1
+    moved = b"an answer's length"
+    assert len(moved) == 18
+    sent = base64.urlsafe_b64decode(cap.issue(now=NOW, nonce=NONCE, client=None, scope=moved + b"rest").token)
+    spliced = encoded(sent[:-16] + moved + sent[-16:])
+    solutions = solve_cap({"challenge": {"c": 3, "s": 32, "d": 1}, "token": spliced})
+    for scope in (b"rest", moved + b"rest", b""):
+        assert cap.redeem(spliced, solutions, now=NOW, client=None, scope=scope) is Refusal.INVALID_TOKEN
 
 
 def test_work_that_was_lowered_since_does_not_count() -> None:
@@ -444,6 +451,15 @@ def test_however_a_token_is_spelt_it_is_one_to_claim() -> None:
     claims = {each.claim_key for each in judged if isinstance(each, Solved)}
     assert all(isinstance(each, Solved) for each in judged[:8])
     assert len(claims) == 1
+
+
+def test_a_right_token_may_be_spelt_with_4096_characters_at_most() -> None:
+    blanks = 4096 * 3 // 4 - len(json.dumps(RIGHT))
+    longest = encoded(json.dumps(RIGHT).encode() + b" " * blanks)
+    assert len(longest) == 4096
+    assert isinstance(check(longest), Solved)
+    assert check(longest + "=") == MALFORMED
+    assert check(encoded(json.dumps(RIGHT).encode() + b" " * (blanks + 1))) == MALFORMED
 
 
 TOKEN = forge_wrapped()

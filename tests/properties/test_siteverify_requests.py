@@ -80,7 +80,7 @@ SPLICES = some.builds(
 
 
 @EACH
-@pytest.mark.parametrize("kind", ["native", "cap", "altcha"])
+@pytest.mark.parametrize("kind", ["native", "cap", "altcha", "caputchin"])
 @settings(max_examples=25, deadline=None)
 @given(
     secret=SPLICES | ANY_JSON,
