@@ -14,7 +14,6 @@ store keeps these promises, and `tests/stores/` runs one suite over all of them:
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from typing import Final, Protocol, runtime_checkable
 
 from caputchin_gate.effects import ClaimResult, Counted, Held, StoreDown
@@ -102,6 +101,8 @@ def open_store(setting: str | Secret) -> Store:
         case "sqlite":
             what, fix = f"{setting!r} is not an absolute path", 'write it like "sqlite:///var/lib/gate.db"'
         case "redis" | "rediss" | "redis+cluster" | "rediss+cluster" | "unix" if separator:
+            from importlib.util import find_spec
+
             from caputchin_gate.stores.redis_address import read_address
 
             address = read_address(setting)

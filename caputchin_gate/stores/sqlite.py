@@ -107,7 +107,7 @@ class SqliteStore:
         self._patience = patience
         self._upkeep_every = upkeep_every
         self._process = _Process(self._file, patience, upkeep_every)
-        self._held: tuple[bytes, Inode | None] | None = None  # the identity and the inode of the file
+        self._held: tuple[bytes, Inode] | None = None  # the identity and the inode of the file
         self._forgot = False  # whether claims may be missing, so that nothing is asked before the file was opened again
         self._longest = LONGEST_CLAIM
         self._signing_key: bytes | None = None

@@ -8,8 +8,6 @@ from enum import Enum, Flag, auto
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
-from multipart import MultipartError, MultipartSegment, PushMultipartParser
-
 from caputchin_gate.effects import BodyEnd
 from caputchin_gate.endpoints.answers import MAX_BODY, json_object, whole_body
 from caputchin_gate.messages import RequestHead
@@ -131,6 +129,8 @@ def _urlencoded(text: str) -> Fields | None:
 
 def _multipart(body: bytes, boundary: bytes) -> Fields | None:
     """The parts that are no files."""
+    from multipart import MultipartError, MultipartSegment, PushMultipartParser  # few clients send this form
+
     fields: dict[str, str] = {}
     name, value = None, b""
     try:
