@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from itertools import chain
 from typing import Any, Final, TypeAlias, assert_never
 
+from caputchin_gate.body_pace import BodyPace
 from caputchin_gate.effects import BodyEnd, LastPiece
 from caputchin_gate.gate import Gate
 from caputchin_gate.kept_body import KeptBody
@@ -32,7 +33,6 @@ OWN_HEADERS: Final = b"x-caputchin-"
 # read the answer, so a little more is read first, and dropped.
 LINGER_BYTES: Final = 2 * 1024 * 1024
 LINGER_SECONDS: Final = 2.0
-LEAST_BYTES_PER_SECOND: Final = 1024
 
 
 class GateMiddleware:
@@ -71,6 +71,7 @@ class GateMiddleware:
                     scope["headers"] = without_own_headers(scope["headers"])
                     await self.app(scope, body.replay(), send if cookie is None else setting(cookie, send))
                 case Answer(response=response):
+                    body.close()  # sending and lingering take a while
                     await answer(response, scope, body, send)
                 case ruling:
                     assert_never(ruling)
@@ -130,7 +131,7 @@ class IncomingBody:
         self._kept = kept
         self._declared = int(declared) if declared is not None and declared.isdecimal() else None
         self._timeout = timeout
-        self._started: float | None = None
+        self._pace: BodyPace | None = None
         self._pieces: Iterator[bytes] | None = None
         self._following: bytes | None = None
         self._unkept = b""  # the piece for which there was no room; in report mode the application gets it all the same
@@ -139,9 +140,12 @@ class IncomingBody:
 
     async def read(self, max_memory: int) -> bytes | LastPiece | BodyEnd:
         """The next piece, kept for the application, or why none will come."""
+        clock = asyncio.get_running_loop().time
+        if self._pace is None:
+            self._pace = BodyPace(self._timeout, clock())
         while self.end is None:
             try:
-                async with asyncio.timeout(self._patience()):
+                async with asyncio.timeout(self._pace.patience(clock())):
                     message = await self._receive()
             except TimeoutError:
                 return BodyEnd.TOO_SLOW
@@ -153,6 +157,7 @@ class IncomingBody:
                 self.end = BodyEnd.COMPLETE
             if piece:
                 self.received += len(piece)
+                self._pace.came(len(piece), clock())
                 if not self._kept.keep(piece, max_memory):
                     self._unkept = piece
                     return BodyEnd.NO_ROOM
@@ -162,17 +167,9 @@ class IncomingBody:
     def _is_whole(self) -> bool:
         return self.end is BodyEnd.COMPLETE and self._declared in (None, self.received)
 
-    def _patience(self) -> float:
-        """Seconds the next piece may take: no stall is longer than the timeout, and the whole keeps a least rate."""
-        now = asyncio.get_running_loop().time()
-        if self._started is None:
-            self._started = now
-        ends = self._started + self._timeout + self.received / LEAST_BYTES_PER_SECOND
-        return max(0.0, min(self._timeout, ends - now))
-
     def replay(self) -> Receive:
         """A `receive` that hands over what was read, then what is still to come."""
-        if self._started is None:
+        if self._pace is None:
             return self._receive
         self._pieces = chain(self._kept.pieces(), (self._unkept,) if self._unkept else ())
         return self._hand_over

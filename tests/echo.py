@@ -5,8 +5,8 @@
     GET /runs       how often a handler other than these two ran to its end
     GET /begun      how often one began, before it read the body
 
-The gate's settings come from the environment (GATE_STORE: its store, GATE_HARDENING: a table as JSON), so that tests
-can solve challenges themselves.
+The gate's settings come from the environment (GATE_STORE: its store; as JSON, GATE_LIMITS and GATE_HARDENING), so that
+tests can solve challenges themselves.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ def make_gate() -> Gate:
         protect=PROTECT,
         exempt=["POST /hooks/stripe"],
         store=os.environ.get("GATE_STORE", "memory"),
+        limits=json.loads(os.environ.get("GATE_LIMITS", "{}")),
         in_process={
             "signing_key": SIGNING_KEY,
             "client_binding": "off",
