@@ -9,10 +9,10 @@ is closed unless an exemption opens it (threats.md R7). Put it outermost: what r
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
-from itertools import chain
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import Any, Final, TypeAlias, assert_never
 
+from caputchin_gate.awaited_body import AwaitedBody, Pace
 from caputchin_gate.effects import BodyEnd, LastPiece
 from caputchin_gate.gate import Gate
 from caputchin_gate.kept_body import KeptBody
@@ -32,7 +32,6 @@ OWN_HEADERS: Final = b"x-caputchin-"
 # read the answer, so a little more is read first, and dropped.
 LINGER_BYTES: Final = 2 * 1024 * 1024
 LINGER_SECONDS: Final = 2.0
-LEAST_BYTES_PER_SECOND: Final = 1024
 
 
 class GateMiddleware:
@@ -127,21 +126,23 @@ class IncomingBody:
 
     def __init__(self, receive: Receive, kept: KeptBody, declared: str | None, timeout: float) -> None:
         self._receive = receive
-        self._kept = kept
+        self._body = AwaitedBody(kept, self._next)
         self._declared = int(declared) if declared is not None and declared.isdecimal() else None
-        self._timeout = timeout
-        self._started: float | None = None
-        self._pieces: Iterator[bytes] | None = None
+        self._pace = Pace(timeout)
+        self._asked = False
+        self._pieces: AsyncIterator[bytes] | None = None
         self._following: bytes | None = None
-        self._unkept = b""  # the piece for which there was no room; in report mode the application gets it all the same
         self.received = 0
         self.end: BodyEnd | None = None
+        self.read = self._body.read
 
-    async def read(self, max_memory: int) -> bytes | LastPiece | BodyEnd:
-        """The next piece, kept for the application, or why none will come."""
+    async def _next(self) -> bytes | LastPiece | BodyEnd:
+        """What the server hands over next."""
+        self._asked = True
         while self.end is None:
+            ends = self._pace.ends(asyncio.get_running_loop().time(), self.received)
             try:
-                async with asyncio.timeout(self._patience()):
+                async with asyncio.timeout_at(ends):
                     message = await self._receive()
             except TimeoutError:
                 return BodyEnd.TOO_SLOW
@@ -153,34 +154,23 @@ class IncomingBody:
                 self.end = BodyEnd.COMPLETE
             if piece:
                 self.received += len(piece)
-                if not self._kept.keep(piece, max_memory):
-                    self._unkept = piece
-                    return BodyEnd.NO_ROOM
                 return LastPiece(piece) if self._is_whole() else piece
         return self.end if self.end is not BodyEnd.COMPLETE or self._is_whole() else BodyEnd.CUT_SHORT
 
     def _is_whole(self) -> bool:
         return self.end is BodyEnd.COMPLETE and self._declared in (None, self.received)
 
-    def _patience(self) -> float:
-        """Seconds the next piece may take: no stall is longer than the timeout, and the whole keeps a least rate."""
-        now = asyncio.get_running_loop().time()
-        if self._started is None:
-            self._started = now
-        ends = self._started + self._timeout + self.received / LEAST_BYTES_PER_SECOND
-        return max(0.0, min(self._timeout, ends - now))
-
     def replay(self) -> Receive:
         """A `receive` that hands over what was read, then what is still to come."""
-        if self._started is None:
+        if not self._asked:
             return self._receive
-        self._pieces = chain(self._kept.pieces(), (self._unkept,) if self._unkept else ())
+        self._pieces = self._body.pieces()
         return self._hand_over
 
     async def _hand_over(self) -> Message:
         if self._pieces is not None:
-            piece = self._following if self._following is not None else next(self._pieces, None)
-            self._following = next(self._pieces, None)
+            piece = self._following if self._following is not None else await anext(self._pieces, None)
+            self._following = await anext(self._pieces, None)
             if self._following is None:
                 self._pieces = None
             if piece is not None or self.end is BodyEnd.COMPLETE:
@@ -191,7 +181,7 @@ class IncomingBody:
         return await self._receive()
 
     def close(self) -> None:
-        self._kept.close()
+        self._body.close()
 
     async def linger(self) -> None:
         """Read and drop what the client is still sending, within bounds. Not while it waits for a 100-continue."""

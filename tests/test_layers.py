@@ -28,7 +28,7 @@ LEVELS = (
         "receipt",
     ),
     ("verification", "endpoints", "policy", "decision_log"),
-    ("http_client", "kept_body", "stores", "drivers"),
+    ("http_client", "kept_body", "awaited_body", "stores", "drivers"),
     ("settings", "tables", "provider_tables", "config", "assembly", "gate"),
     ("asgi", "wsgi", "starlette", "fastapi", "flask", "django", "testing"),
     ("sidecar", "demo", "cli", "__main__"),
