@@ -86,13 +86,13 @@ class Origin:
     port: str | None = None
 
 
-_UNKNOWN: Final = Origin()
+NOTHING_SAID: Final = Origin()
 
 
 def origin_of(head: RequestHead, trusted: TrustedProxies) -> Origin:
     """What a trusted proxy says about the client's side of it: scheme, host and port. Nothing from anybody else."""
     if not trusted.trusts_peer(head.peer):
-        return _UNKNOWN
+        return NOTHING_SAID
     if trusted.header != "forwarded":
         scheme, host, port = (_only(head, f"x-forwarded-{name}") for name in ("proto", "host", "port"))
     else:

@@ -52,6 +52,7 @@ class GateOptions(TypedDict, total=False):
     route: Sequence[Mapping[str, Any]]
     in_process: Mapping[str, Any]
     limits: Mapping[str, Any]
+    sidecar: Mapping[str, Any]
     # of the default provider
     verification: Literal["upstream", "in-process"]
     secret: str | Secret | Mapping[str, str]
@@ -116,6 +117,7 @@ class Gate:
         self._guards = bool(configuration.routes)
         self.body_timeout: float = configuration.limits["body_timeout"]
         self.untouched = self._settings.routes.untouched
+        self.trusted_proxies = trusted
         self._expects_no_proxy = (in_process or configuration.has_receipts) and not top["trusted_proxies"]
         self.warnings = tuple(warnings_of(configuration))
         for warning in self.warnings:
@@ -225,8 +227,13 @@ class Gate:
 
 def load_gate(path: str | Path) -> Gate:
     """The gate that a TOML file describes. Raises ConfigurationError with every problem of the file."""
+    return gate_of(config.read(config.load(path), must_guard=True))
+
+
+def gate_of(configuration: Configuration) -> Gate:
+    """The gate of settings that were read already."""
     gate = Gate.__new__(Gate)
-    gate._assemble(config.read(config.load(path), must_guard=True), SYSTEM_CLOCK)
+    gate._assemble(configuration, SYSTEM_CLOCK)
     return gate
 
 

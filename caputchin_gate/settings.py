@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from caputchin_gate import durations
+from caputchin_gate import addresses, durations
+from caputchin_gate.addresses import Address
 from caputchin_gate.client_address import TrustedProxies
 from caputchin_gate.difficulty import GREATEST_CAP
 from caputchin_gate.engines.altcha import ALGORITHMS
@@ -109,7 +110,7 @@ def duration(low: float, high: float) -> Reader:
     return read
 
 
-def size(low: int = 1) -> Reader:
+def size(low: int = 1, high: int | None = None) -> Reader:
     def read(value: object) -> int:
         try:
             octets = durations.size(value)
@@ -117,6 +118,8 @@ def size(low: int = 1) -> Reader:
             raise Wrong("is not a size", 'write it like "64KiB" or "16MiB"') from None
         if octets < low:
             raise Wrong(f"is smaller than {low} bytes")
+        if high is not None and octets > high:
+            raise Wrong(f"is larger than {high} bytes")
         return octets
 
     return read
@@ -180,12 +183,16 @@ def site_secrets(value: object) -> tuple[Secret, ...]:
     return found
 
 
-def signing_keys(value: object) -> tuple[Secret, ...]:
-    keys = secrets(value)
-    if any(len(key) < LEAST_SIGNING_KEY for key in keys):
+def signing_key(value: object) -> Secret:
+    found = secret(value)
+    if len(found) < LEAST_SIGNING_KEY:
         fix = "python -c 'import secrets; print(secrets.token_urlsafe(32))' makes one"
         raise Wrong(f"is shorter than {LEAST_SIGNING_KEY} characters", fix)
-    return keys
+    return found
+
+
+def signing_keys(value: object) -> tuple[Secret, ...]:
+    return tuple(map(signing_key, secrets(value)))
 
 
 def store(value: object) -> str | Secret:
@@ -261,6 +268,36 @@ def squarings(value: object) -> int:
 
 def receipt(value: object) -> float:
     return 0.0 if value == 0 and not isinstance(value, bool) else duration(10, 300)(value)
+
+
+def listening(value: object) -> tuple[Address, ...]:
+    found = tuple(addresses.listening(typed) for typed in texts(value))
+    known = tuple(address for address in found if address is not None)
+    if not found or len(known) < len(found):
+        raise Wrong("is no address to listen on", 'write it like "127.0.0.1:8080", "[::]:80" or "unix:/run/gate.sock"')
+    return known
+
+
+def one_listening(value: object) -> Address:
+    return listening(text(value))[0]
+
+
+def upstreams(value: object) -> tuple[Address, ...]:
+    found = tuple(addresses.upstream(typed) for typed in texts(value))
+    known = tuple(address for address in found if address is not None)
+    if not found or len(known) < len(found):
+        raise Wrong(
+            "is no address of an application",
+            'write it like "http://127.0.0.1:8000", "https://app.internal" or "unix:/run/app.sock"',
+        )
+    return known
+
+
+def readable_file(value: object) -> str:
+    path = text(value)
+    if not os.access(path, os.R_OK) or not os.path.isfile(path):
+        raise Wrong("is no file that can be read")
+    return path
 
 
 def anything(value: object) -> object:
@@ -357,6 +394,67 @@ LIMITS: Final[Mapping[str, Setting]] = {
     "kept_bytes": Setting(size(65536), 256 * 2**20, "Memory for bodies, over all requests.", '"256MiB"'),
     "verifications": Setting(whole(1, 10_000), 256, "Calls to providers at once; more are refused.", "256"),
     "body_timeout": Setting(duration(1, 3600), 30.0, "How long a body may stall before the decision.", '"30s"'),
+    "head_bytes": Setting(size(1024), 32 * 1024, "The longest head of a request (sidecar).", '"32KiB"'),
+    "head_fields": Setting(whole(10, 1000), 100, "The most header fields of a request (sidecar).", "100"),
+    "target_bytes": Setting(size(256, 8192), 8192, "The longest path with its query (sidecar).", '"8KiB"'),
+    "connections": Setting(
+        whole(1, 1_000_000), 10_000, "Open connections of clients, in each worker (sidecar).", "10_000"
+    ),
+    "connections_per_client": Setting(
+        whole(1, 1_000_000), 1000, "Of these, those of one client network (sidecar).", "200"
+    ),
+}
+
+SIDECAR: Final[Mapping[str, Setting]] = {
+    "listen": Setting(
+        listening, (Address("127.0.0.1", 8080),), "Where clients connect; a list for several places.", '"0.0.0.0:80"'
+    ),
+    "upstream": Setting(upstreams, (), "The application; a list for several instances of it.", '"unix:/run/app.sock"'),
+    "allow_http": Setting(flag, False, "Whether the way to an upstream on another machine may be plain http.", "true"),
+    "upstream_ca": Setting(
+        readable_file,
+        None,
+        "The authority that signed the certificate of an https upstream.",
+        '"/etc/ssl/certs/ca-certificates.crt"',
+    ),
+    "tls": Setting(
+        anything,
+        {},
+        "The certificate and its key, for https.",
+        '{ certificate = "fullchain.pem", key = "privkey.pem" }',
+    ),
+    "workers": Setting(whole(1, 256), 1, "How many processes share the work.", "2"),
+    "websockets": Setting(flag, True, "Whether WebSockets pass, on paths that no rule guards.", "false"),
+    "sign_verdicts": Setting(
+        signing_key, None, "Signs what the application is told about the decision.", '{ env = "GATE_VERDICT_KEY" }'
+    ),
+    "admin": Setting(one_listening, None, "Where health and metrics are.", '"127.0.0.1:9090"'),
+    "timeouts": Setting(anything, {}, "How long anything may take.", '{ response = "2m" }'),
+}
+
+SIDECAR_TLS: Final[Mapping[str, Setting]] = {
+    "certificate": Setting(
+        readable_file, None, "The certificate and those of its issuers, PEM.", '"/etc/gate/fullchain.pem"'
+    ),
+    "key": Setting(readable_file, None, "Its private key, PEM, without a passphrase.", '"/etc/gate/privkey.pem"'),
+}
+
+SIDECAR_TIMEOUTS: Final[Mapping[str, Setting]] = {
+    "connect": Setting(duration(0.05, 60), 5.0, "Until a connection to the application is there.", '"5s"'),
+    "head": Setting(duration(0.1, 300), 10.0, "Until the head of a request is complete.", '"10s"'),
+    "body_rate": Setting(size(), 1024, "Bytes a second that a body keeps as a whole.", '"1KiB"'),
+    "response": Setting(
+        duration(0.1, 3600), 60.0, "Until the application begins to answer, or takes more of a body.", '"60s"'
+    ),
+    "total": Setting(duration(1, 86400), 3600.0, "From the head of a request to the first byte of its answer.", '"1h"'),
+    "silence": Setting(
+        duration(1, 86400), 3600.0, "How long an answer that has begun, or a WebSocket, may be silent.", '"1h"'
+    ),
+    "idle": Setting(duration(0.1, 3600), 60.0, "How long a connection is kept for its next request.", '"60s"'),
+    "upstream_idle": Setting(
+        duration(0, 3600), 4.0, "How long a connection to the application is kept; less than it keeps its own.", '"4s"'
+    ),
+    "drain": Setting(duration(0, 3600), 30.0, "What requests in flight get when the sidecar ends.", '"30s"'),
 }
 
 TOP: Final[Mapping[str, Setting]] = {
@@ -385,4 +483,5 @@ TOP: Final[Mapping[str, Setting]] = {
     "route": Setting(anything, (), "The guarded routes, long form.", '[{ match = "POST /signup" }]'),
     "in_process": Setting(anything, {}, "How the gate's own challenges behave.", '{ client_binding = "off" }'),
     "limits": Setting(anything, {}, "What the gate spends at most.", "{ verifications = 256 }"),
+    "sidecar": Setting(anything, {}, "The reverse proxy.", '{ upstream = "http://127.0.0.1:8000" }'),
 }

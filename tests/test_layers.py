@@ -15,6 +15,7 @@ LEVELS = (
     ("__init__", "errors", "secret", "clock", "messages", "verdict", "effects"),
     (
         "durations",
+        "addresses",
         "target_views",
         "path_patterns",
         "routes",

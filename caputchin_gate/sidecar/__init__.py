@@ -1,6 +1,6 @@
 """The sidecar: a reverse proxy of two protocols with the policy in between.
 
-    bytes in   wire.py  bodies.py           reading heads and bodies strictly; refusing what two parsers read differently
+    bytes in   wire.py  bodies.py           heads and bodies, read strictly: what has two readings is refused
     bytes out  fields.py  forwarding.py     what of a head passes, and what the application is told about the client
                verdicts.py                  ... and about the decision
     moving     client.py  upstream.py       one asyncio protocol a side

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 from urllib.parse import unquote
 
-from caputchin_gate.client_address import Origin, TrustedProxies, client_of, origin_of
+from caputchin_gate.client_address import NOTHING_SAID, Origin, TrustedProxies, client_of, origin_of
 from caputchin_gate.messages import RequestHead
 from caputchin_gate.sidecar.wire import Request
 
@@ -77,7 +77,7 @@ def _host_line(host: bytes | None) -> bytes:
     return b"Host: %b\r\n" % host if host is not None else b""
 
 
-def forwarding_lines(client: str | None, scheme: str, host: bytes | None, said: Origin = Origin()) -> bytes:
+def forwarding_lines(client: str | None, scheme: str, host: bytes | None, said: Origin = NOTHING_SAID) -> bytes:
     """The fields for one client; None is one whose address nobody knows.
 
     scheme, host: of the request itself; `said` by a trusted proxy counts more.

@@ -1,7 +1,7 @@
 """What the application is told about the decision: three fields, and a signature where a key is configured (R12).
 
-The signature is over `t\\nMETHOD\\nPATH\\nVERDICT\\nREASON`; PATH is the target as it was sent, without its query. A decoded
-path could hold a line end, and would then say what it likes.
+The signature is over `t\\nMETHOD\\nPATH\\nVERDICT\\nREASON`; PATH is the target as it was sent, without its query. A
+decoded path could hold a line end, and would then say what it likes.
 """
 
 from __future__ import annotations

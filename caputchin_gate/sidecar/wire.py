@@ -116,7 +116,7 @@ _TOO_LARGE: Final = Unreadable(431, "a head over the limit")
 # Requests
 
 
-def read_request(head: bytes, limits: Limits = Limits()) -> Request | Unreadable:  # noqa: B008 (it is frozen)
+def read_request(head: bytes, limits: Limits = Limits()) -> Request | Unreadable:
     """The request whose head this is, as far as its empty line."""
     found = _REQUEST.fullmatch(head)
     if found is None:
@@ -248,6 +248,8 @@ def read_response(head: bytes, method: bytes) -> Response | Unreadable:
     for name, value in pairs:
         value = value.strip(b" \t")
         match role_of(name):
+            case Role.PASSED:
+                fields.append((name, value))
             case Role.CONTENT_LENGTH:
                 if length is not None or not _LENGTH.fullmatch(value):
                     return Unreadable(502, "not one well-formed Content-Length")

@@ -1,0 +1,357 @@
+"""One request and its answer, between two connections.
+
+    begin      untouched: straight on; else the policy decides in a task that is cancelled with the client
+    send       head and body to the application, the body as it comes
+    pass_...   the answer back, as it comes
+    end        both connections are free, or closed
+
+It decides who acts next, and moves no bytes itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any, Final, assert_never
+
+from caputchin_gate.awaited_body import AwaitedBody, Pace
+from caputchin_gate.decision_log import logger, place_of
+from caputchin_gate.effects import BodyEnd
+from caputchin_gate.kept_body import KeptBody
+from caputchin_gate.messages import RequestHead
+from caputchin_gate.messages import Response as OwnResponse
+from caputchin_gate.policy import Admit, Answer, PassOn
+from caputchin_gate.sidecar import answers
+from caputchin_gate.sidecar.bodies import LAST_CHUNK, FixedLength, NoBody
+from caputchin_gate.sidecar.fields import lines
+from caputchin_gate.sidecar.forwarding import head_of, split_target
+from caputchin_gate.sidecar.request_body import RequestBody
+from caputchin_gate.sidecar.tunnel import Tunnel, switching_lines
+from caputchin_gate.sidecar.upstream import UpstreamConnection
+from caputchin_gate.sidecar.verdicts import UNGUARDED, UNGUARDED_LINES, verdict_lines
+from caputchin_gate.sidecar.wire import Request, Response
+from caputchin_gate.verdict import Decision
+
+if TYPE_CHECKING:
+    from caputchin_gate.sidecar.client import ClientConnection
+    from caputchin_gate.sidecar.relay import Relay
+
+_REPEATABLE: Final = frozenset({b"GET", b"HEAD", b"OPTIONS"})
+
+
+class Exchange:
+    __slots__ = (
+        "_begun",
+        "_chunks",
+        "_closes",
+        "_cookie",
+        "_decision",
+        "_over",
+        "_relay",
+        "_retried",
+        "_task",
+        "_upgrading",
+        "_upstream",
+        "body",
+        "client",
+        "deadline",
+        "request",
+    )
+
+    def __init__(self, relay: Relay, client: ClientConnection, request: Request, now: float) -> None:
+        timeouts = relay.settings.timeouts
+        self._relay = relay
+        self.client = client
+        self.request = request
+        self.body = RequestBody(client, request, Pace(timeouts.body_stall, timeouts.body_rate))
+        self.deadline = now + timeouts.total  # for the beginning of the answer
+        self._upstream: UpstreamConnection | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._decision: Decision = UNGUARDED
+        self._cookie: str | None = None
+        self._begun = False  # whether the client was sent a byte of the answer
+        self._chunks = False
+        self._closes = False
+        self._over = False
+        self._retried = False
+        self._upgrading = False
+
+    # What becomes of the request
+
+    def begin(self) -> None:
+        path, raw_path, _ = split_target(self.request.target)
+        untouched = self._relay.gate.untouched(path, raw_path, "")
+        if self.request.upgrade is not None and self._asks_for_websocket():
+            if not untouched and not self._relay.gate.opens_websocket(self._head()):
+                self.answer(answers.WEBSOCKET_REFUSED)
+                return
+            self._upgrading = untouched = True
+        if untouched:
+            self._relay.counters.unguarded += 1
+            self._forward()
+        else:
+            self._run(self._guard())
+
+    def _asks_for_websocket(self) -> bool:
+        request = self.request
+        settings = self._relay.settings
+        return (
+            settings.websockets
+            and request.upgrade == b"websocket"
+            and request.method == b"GET"
+            and isinstance(request.body, NoBody)
+        )
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        self._task = self._relay.loop.create_task(self._safely(work))
+
+    async def _safely(self, work: Coroutine[Any, Any, None]) -> None:
+        """Whatever breaks here ends this exchange, and nothing else (threats.md R5)."""
+        try:
+            await work
+        except Exception as failure:
+            logger.error("internal error: %s", place_of(failure))
+            self.fail(502)
+
+    async def _guard(self) -> None:
+        gate = self._relay.gate
+        kept = AwaitedBody(KeptBody(gate.budget), self.body.next)
+        try:
+            match await gate.ahandle(self._head(), kept.read):
+                case PassOn():
+                    self._relay.counters.unguarded += 1
+                    await self._pass_on(kept)
+                case Admit(decision=decision, set_cookie=cookie):
+                    self._decision, self._cookie = decision, cookie
+                    await self._pass_on(kept)
+                case Answer(response=response):
+                    self.answer(response)
+                case ruling:
+                    assert_never(ruling)
+        finally:
+            kept.close()
+
+    def _head(self) -> RequestHead:
+        forwarding = self.client.forwarding
+        return head_of(self.request, self.client.peer, forwarding.scheme_of(self.request))
+
+    async def _pass_on(self, kept: AwaitedBody) -> None:
+        """What was read first, then what is still to come."""
+        connection = self._kept_connection() or await self._relay.upstreams.connect()
+        if connection is None:
+            self.fail(502)
+            return
+        self._send_head(connection)
+        async for piece in kept.pieces():
+            if connection.exchange is not self:  # it has answered already, and will not read on
+                return
+            connection.write_body(piece)
+            await connection.drained()
+        if connection.exchange is self:
+            self._flow(connection)
+
+    def _forward(self) -> None:
+        connection = self._kept_connection()
+        if connection is not None:
+            self._send_head(connection)
+            self._flow(connection)
+        else:
+            self._run(self._forward_over_new())
+
+    async def _forward_over_new(self) -> None:
+        connection = await self._relay.upstreams.connect()
+        if connection is None:
+            self.fail(502)
+            return
+        self._send_head(connection)
+        self._flow(connection)
+
+    def _flow(self, connection: UpstreamConnection) -> None:
+        """Let the body go on as it comes."""
+        if self.body.broken is None:
+            self.body.flow_into(connection)
+        else:
+            self.body_ends(self.body.broken)
+
+    def _kept_connection(self) -> UpstreamConnection | None:
+        return self._relay.upstreams.kept(repeatable=self._is_repeatable)
+
+    @property
+    def _is_repeatable(self) -> bool:
+        """Whether it does no harm to send it twice: a safe method without a body, for which no token was spent."""
+        request = self.request
+        return request.method in _REPEATABLE and isinstance(request.body, NoBody) and self._decision is UNGUARDED
+
+    def _send_head(self, connection: UpstreamConnection) -> None:
+        request = self.request
+        body = request.body
+        parts = [request.method, b" ", request.target, b" HTTP/1.1\r\n", self.client.forwarding.lines(request)]
+        if request.host is None:
+            parts.append(b"Host: %b\r\n" % str(connection.server.address).encode())
+        parts.append(lines(request.passed, request.nominated))
+        if body.chunked:
+            parts.append(b"Transfer-Encoding: chunked\r\n")
+        elif isinstance(body, FixedLength):
+            parts.append(b"Content-Length: %d\r\n" % body.length)
+        if self._upgrading:
+            parts.append(b"Connection: Upgrade\r\nUpgrade: websocket\r\n")
+        decision = self._decision
+        parts.append(UNGUARDED_LINES if decision is UNGUARDED else verdict_lines(decision))
+        if self._relay.signer is not None:
+            parts.append(self._relay.signer.line(request.method, request.target, decision, time.time()))
+        parts.append(b"\r\n")
+        self._upstream = connection
+        connection.begin(self, request.method, b"".join(parts), chunked=body.chunked)
+
+    # The answer of the application
+
+    def pass_informational(self, response: Response) -> None:
+        """Early hints and their like; a 100 was answered here already (RFC 9110 15.2)."""
+        if response.status != 100 and not self.request.http_1_0:
+            head = b"HTTP/1.1 %d %b\r\n%b\r\n"
+            self.client.write(head % (response.status, response.reason, lines(response.fields, response.nominated)))
+
+    def head_of_answer(self, response: Response) -> bytes:
+        request, body = self.request, response.body
+        parts = [
+            b"HTTP/1.1 %d %b\r\n" % (response.status, response.reason),
+            lines(response.fields, response.nominated),
+        ]
+        if isinstance(body, NoBody):
+            if response.length is not None and response.status != 204:
+                parts.append(b"Content-Length: %b\r\n" % response.length)
+        elif isinstance(body, FixedLength):
+            parts.append(b"Content-Length: %d\r\n" % body.length)
+        elif not request.http_1_0:
+            self._chunks = True
+            parts.append(b"Transfer-Encoding: chunked\r\n")
+        if self._cookie is not None:
+            parts.append(b"Set-Cookie: %b\r\n" % self._cookie.encode("latin-1"))
+        self._closes = request.closes or not self.body.complete or self._relay.draining
+        if self._closes:
+            parts.append(b"Connection: close\r\n")
+        parts.append(b"\r\n")
+        self._begun = True
+        self.deadline = math.inf
+        return b"".join(parts)
+
+    def pass_answer(self, head: bytes, content: bytes, done: bool) -> None:
+        """What there is of the answer, in one write."""
+        if not self._chunks:
+            self.client.write(head, content)
+        elif content:
+            self.client.write(head, b"%x\r\n" % len(content), content, b"\r\n", LAST_CHUNK if done else b"")
+        else:
+            self.client.write(head, LAST_CHUNK if done else b"")
+
+    def end(self) -> None:
+        """The answer is complete."""
+        self._finish()
+
+    def switch(self, connection: UpstreamConnection, response: Response, follows: bytes) -> None:
+        """A 101: only as the answer to a handshake that was passed on as one (threats.md R7)."""
+        if not self._upgrading or response.upgrade != b"websocket" or b"upgrade" not in response.nominated:
+            self.broken(connection, "a 101 that nobody asked for")
+            return
+        head = b"HTTP/1.1 101 %b\r\n%b%b\r\n"
+        self.client.write(head % (response.reason, lines(response.fields, response.nominated), switching_lines()))
+        self._over = True
+        self._relay.counters.in_flight -= 1
+        Tunnel(self._relay, self.client, connection).begin(follows)
+
+    # Answers of our own
+
+    def answer(self, response: OwnResponse) -> None:
+        """Refusals, and the gate's own paths."""
+        unread = not self.body.complete
+        self._closes = unread or self.request.closes or self._relay.draining
+        self._begun = True
+        self.client.write(answers.written(response, self.request.method, closes=self._closes))
+        self._finish()
+
+    def fail(self, status: int) -> None:
+        """There is no answer of the application, or not all of it."""
+        if self._over:
+            return
+        self._relay.counters.failures[status] += 1
+        if self._begun:  # the client can't be told any more; that it is not complete, it has to see
+            self._leave()
+            self.client.abort()
+        else:
+            self.answer(answers.failure(status, self._head()))
+
+    def _finish(self) -> None:
+        """The client has got its answer."""
+        unread = not self.body.complete
+        self._leave()
+        self.client.answered(closes=self._closes, unread=unread)
+
+    def _leave(self) -> None:
+        """Let go of everything."""
+        self._over = True
+        self._relay.counters.in_flight -= 1
+        self.body.stop()
+        upstream, self._upstream = self._upstream, None
+        if upstream is not None and upstream.exchange is self:
+            upstream.release()
+        task, self._task = self._task, None
+        if task is not None and task is not asyncio.current_task(self._relay.loop):
+            task.cancel()
+
+    # What goes wrong
+
+    def abandoned(self) -> None:
+        """The client is gone: nothing that it asked for is begun any more."""
+        if not self._over:
+            self.body.fail(BodyEnd.GONE)
+            self._leave()
+
+    def body_ends(self, why: BodyEnd) -> None:
+        """The body of the request breaks off, is too slow, or is no body."""
+        upstream = self._upstream
+        self.body.fail(why)
+        if upstream is None:
+            return  # the policy is told when it reads on
+        self._upstream = None
+        upstream.release()  # it must not take what it has for the whole
+        self.fail(408 if why is BodyEnd.TOO_SLOW else 400)
+
+    def lost(self, connection: UpstreamConnection) -> None:
+        """The application closed its connection before the answer was complete."""
+        if self._over:
+            return
+        self._upstream = None
+        if connection.reused and not connection.heard and self._is_repeatable and not self._retried:
+            self._retried = True  # it was closing the connection while we wrote (framing.md st-19)
+            self._run(self._forward_over_new())
+        else:
+            self.fail(502)
+
+    def broken(self, connection: UpstreamConnection, why: str) -> None:
+        """What the application sent is no answer that we pass on."""
+        logger.warning("%s answers with %s", connection.server.address, why)
+        self._upstream = None
+        connection.release()
+        self.fail(502)
+
+    def too_slow(self, connection: UpstreamConnection) -> None:
+        self._upstream = None
+        connection.release()
+        self.fail(504)
+
+    def expire(self) -> None:
+        """The total time of the request is over, and no answer has begun."""
+        self.body.fail(BodyEnd.TOO_SLOW)
+        self.fail(504 if self.body.complete else 408)
+
+    # Backpressure
+
+    def client_full(self) -> None:
+        if self._upstream is not None:
+            self._upstream.pause()
+
+    def client_drained(self) -> None:
+        if self._upstream is not None:
+            self._upstream.resume()
