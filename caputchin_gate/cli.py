@@ -87,6 +87,25 @@ def demo(typed: argparse.Namespace) -> int:
     return DONE
 
 
+def proxy(typed: argparse.Namespace) -> int:
+    try:
+        from caputchin_gate.sidecar import command
+        from caputchin_gate.sidecar.listening import CantListen
+    except ModuleNotFoundError as missing:
+        if missing.name != "uvloop":
+            raise
+        raise WrongUse("the sidecar needs uvloop: pip install 'caputchin-gate[sidecar]'") from None
+    given = {"listen": typed.listen, "upstream": typed.upstream, "admin": typed.admin, "workers": typed.workers}
+    try:
+        ended_well = command.serve(typed.file, {key: value for key, value in given.items() if value is not None})
+    except ConfigurationError as failure:
+        _list_problems(failure, typed.file)
+        return WRONG_USE
+    except CantListen as failure:
+        raise WrongUse(f"{failure} (see --listen, and listen in [sidecar])") from None
+    return DONE if ended_well else FINDING
+
+
 def check(typed: argparse.Namespace) -> int:
     try:
         gate = load_gate(typed.file)
@@ -154,6 +173,14 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--open", action="store_true", help="open the page in a browser")
     command.set_defaults(command=demo)
 
+    command = commands.add_parser("proxy", help="serve as a reverse proxy in front of an application")
+    command.add_argument("file", metavar="gate.toml")
+    command.add_argument("--listen", metavar="ADDRESS", action="append", help="where clients connect; may be repeated")
+    command.add_argument("--upstream", metavar="URL", action="append", help="the application; may be repeated")
+    command.add_argument("--admin", metavar="ADDRESS", help="where health and metrics are")
+    command.add_argument("--workers", metavar="N", type=_whole, help="how many processes share the work")
+    command.set_defaults(command=proxy)
+
     command = commands.add_parser("check", help="name every problem of a gate.toml; exit 1 if there is any")
     command.add_argument("file", metavar="gate.toml")
     command.set_defaults(command=check)
@@ -164,6 +191,12 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("token", metavar="TOKEN", nargs=argparse.REMAINDER, help='"-" reads it from stdin')
     command.set_defaults(command=verify)
     return parser
+
+
+def _whole(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) < 6):
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a whole number")
+    return int(text)
 
 
 def _port(text: str) -> int:

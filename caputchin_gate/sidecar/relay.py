@@ -78,19 +78,20 @@ class Relay:
             for connection in [connection for connection in self.upstreams.connections if connection.deadline < now]:
                 connection.expire()
 
-    async def drain(self) -> None:
-        """Let requests in flight end, and nothing begin. What takes longer than `drain` is cut off."""
+    def begin_drain(self) -> None:
+        """Nothing begins any more; what is in flight goes on."""
         self.draining = True
         for client in tuple(self.clients):
             if client.is_idle:
                 client.close()
         self.upstreams.close_kept()
-        try:
-            async with asyncio.timeout(self.settings.timeouts.drain):
-                while self.clients:
-                    self._left.clear()
-                    await self._left.wait()
-        except TimeoutError:
-            pass
+
+    async def empty(self) -> None:
+        """Until the last client is gone."""
+        while self.clients:
+            self._left.clear()
+            await self._left.wait()
+
+    def cut_off(self) -> None:
         for client in tuple(self.clients):
             client.abort()

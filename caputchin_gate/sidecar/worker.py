@@ -1,4 +1,8 @@
-"""One worker: serves on sockets that were opened for it, until it is told to end."""
+"""One worker: serves on sockets that were opened for it, until it is told to end.
+
+SIGTERM    ends it: requests in flight get `drain` seconds
+SIGUSR1    retires it: others have taken over, and what is in flight ends in its own time
+"""
 
 from __future__ import annotations
 
@@ -6,63 +10,80 @@ import asyncio
 import signal
 import socket
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, Final
 
 import uvloop
 
-from caputchin_gate.config import Configuration
-from caputchin_gate.gate import gate_of
+from caputchin_gate.gate import Gate
 from caputchin_gate.sidecar.client import ClientConnection
 from caputchin_gate.sidecar.relay import Relay
 from caputchin_gate.sidecar.settings import RelaySettings
-from caputchin_gate.sidecar.tls import listening_context, upstream_context
 
-BACKLOG = 2048
-
-
-def run(
-    configuration: Configuration,
-    settings: RelaySettings,
-    sockets: Sequence[socket.socket],
-    ready: Callable[[Relay], object] = lambda relay: None,
-) -> None:
-    """Serve until SIGTERM or SIGINT, then let what is in flight end. `ready` is called once connections are taken."""
-    uvloop.run(serve(configuration, settings, sockets, ready))
+BACKLOG: Final = 2048
+END: Final = signal.SIGTERM
+RETIRE: Final = signal.SIGUSR1
 
 
-async def serve(
-    configuration: Configuration,
-    settings: RelaySettings,
-    sockets: Sequence[socket.socket],
-    ready: Callable[[Relay], object],
-) -> None:
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What a worker is to do: everything that was read and checked before it began."""
+
+    gate: Gate
+    settings: RelaySettings
+    sockets: tuple[socket.socket, ...]
+    tls: ssl.SSLContext | None = None
+    upstream_tls: ssl.SSLContext | None = None
+
+
+def run(service: Service, ready: Callable[[Relay], object], orphaned: int | None = None) -> None:
+    """Serve until told to end. `ready` is called once connections are taken; `orphaned` is a descriptor that becomes
+    readable when nobody watches over this worker any more."""
+    uvloop.run(_serve(service, ready, orphaned))
+
+
+async def _serve(service: Service, ready: Callable[[Relay], object], orphaned: int | None) -> None:
     loop = asyncio.get_running_loop()
-    ended = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, ended.set)
-    gate = gate_of(configuration)
-    relay = Relay(gate, settings, loop, upstream_context(settings))
-    tls = listening_context(settings)
-    servers = [await listen(relay, listening, tls) for listening in sockets]
+    ended, retired = asyncio.Event(), asyncio.Event()
+    loop.add_signal_handler(END, ended.set)
+    loop.add_signal_handler(RETIRE, retired.set)
+    if orphaned is not None:
+        loop.add_reader(orphaned, ended.set)
+    relay = Relay(service.gate, service.settings, loop, service.upstream_tls)
+    servers = [await _listen(relay, listening, service.tls) for listening in service.sockets]
     watching = loop.create_task(relay.watch())
     ready(relay)
-    await ended.wait()
+    await _first_of(ended.wait(), retired.wait())
+    if orphaned is not None:
+        loop.remove_reader(orphaned)
     for server in servers:
         server.close()
-    await relay.drain()
+    relay.begin_drain()
+    timeouts = service.settings.timeouts
+    if not ended.is_set():
+        await _first_of(ended.wait(), relay.empty(), patience=timeouts.silence)
+    if ended.is_set():
+        await _first_of(relay.empty(), patience=timeouts.drain)
+    relay.cut_off()
     watching.cancel()
-    await gate.aclose()
+    await service.gate.aclose()
 
 
-async def listen(relay: Relay, listening: socket.socket, tls: ssl.SSLContext | None) -> asyncio.Server:
+async def _listen(relay: Relay, listening: socket.socket, tls: ssl.SSLContext | None) -> asyncio.Server:
     def connected() -> ClientConnection:
         return ClientConnection(relay, tls=tls is not None)
 
+    create = relay.loop.create_unix_server if listening.family == socket.AF_UNIX else relay.loop.create_server
     handshake = relay.settings.timeouts.head if tls is not None else None
-    if listening.family == socket.AF_UNIX:
-        return await relay.loop.create_unix_server(
-            connected, sock=listening, backlog=BACKLOG, ssl=tls, ssl_handshake_timeout=handshake
-        )
-    return await relay.loop.create_server(
+    server: asyncio.Server = await create(
         connected, sock=listening, backlog=BACKLOG, ssl=tls, ssl_handshake_timeout=handshake
     )
+    return server
+
+
+async def _first_of(*waits: Coroutine[Any, Any, object], patience: float | None = None) -> None:
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
+    await asyncio.wait(tasks, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()
