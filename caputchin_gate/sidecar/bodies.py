@@ -15,9 +15,15 @@ ALL_EXTENSIONS: Final = 16 * 1024
 LONGEST_TRAILERS: Final = 8 * 1024
 MOST_TRAILERS: Final = 16
 
-_SIZE_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,8})((?:;[\t\x20-\x7e\x80-\xff]*+)?)\r\n")
-_TRAILERS: Final = re.compile(rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]++:[\t\x20-\x7e\x80-\xff]*+\r\n)*+\r\n")
+_TOKEN: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
+_QUOTED: Final = rb'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*+"'
+_EXTENSION: Final = rb";" + _TOKEN + rb"(?:=(?:" + _TOKEN + rb"|" + _QUOTED + rb"))?"
+_SIZE_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,8})((?:" + _EXTENSION + rb")*+)\r\n")
+_FIELD: Final = _TOKEN + rb"(?::[\t\x20-\x7e\x80-\xff]*+"
+_TRAILERS: Final = re.compile(rb"(?:" + _FIELD + rb"\r\n))*+\r\n")
+_BEGUN_TRAILERS: Final = re.compile(rb"(?:" + _FIELD + rb"\r\n))*+(?:\r|" + _FIELD + rb"\r?)?)?")
 _BEGUN_SIZE_LINE: Final = re.compile(rb"[0-9A-Fa-f]{1,8}(?:;[\t\x20-\x7e\x80-\xff]*+)?\r?")
+_FRAMES: Final = re.compile(rb"(?:\A|\n)(?:content-length|transfer-encoding|host):", re.IGNORECASE)  # RFC 9110 6.5.1
 
 Step: TypeAlias = Callable[[bytes, int, list[bytes]], int]  # reads on from a position, and says how far
 
@@ -132,11 +138,13 @@ class Chunked:
     def _trailers(self, data: bytes, position: int, content: list[bytes]) -> int:
         section = _TRAILERS.match(data, position)
         if section is None:
-            if data.find(b"\r\n\r\n", position) >= 0:
+            if not _BEGUN_TRAILERS.fullmatch(data, position):
                 raise BadFraming("malformed trailers")
             return self._keep(data, position, LONGEST_TRAILERS)
         if len(section[0]) > LONGEST_TRAILERS or section[0].count(b"\n") > MOST_TRAILERS + 1:
             raise BadFraming("too many trailers")
+        if _FRAMES.search(section[0]):
+            raise BadFraming("a trailer that is about framing")
         self.done = True
         return section.end()
 
