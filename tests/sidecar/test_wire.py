@@ -291,6 +291,12 @@ def by_h11(raw: bytes) -> tuple[bytes, bytes, list[tuple[bytes, bytes]], bytes, 
     return request.method, request.target, list(request.headers), body, done
 
 
+def comparable(fields: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """h11 lowers the coding; names with an underscore are nobody's here."""
+    lowered = ((name.lower(), value) for name, value in fields if b"_" not in name)
+    return sorted((name, value.lower() if name == b"transfer-encoding" else value) for name, value in lowered)
+
+
 def in_origin_form(target: bytes) -> bytes:
     path = re.sub(rb"\A(?i:https?)://[^/?]*", b"", target)
     return path if path[:1] in (b"/", b"*") else b"/" + path
@@ -312,7 +318,7 @@ def test_whatever_we_accept_other_parsers_read_in_the_same_way(raw: bytes) -> No
     except BadFraming:
         return
     sent = raw[: len(raw) - len(rest)]
-    ours = sorted((name.lower(), value) for name, value in request.fields)
+    ours = comparable(request.fields)
     for oracle in (by_httptools, by_h11):
         try:
             method, target, fields, body, done = oracle(sent)
@@ -320,7 +326,7 @@ def test_whatever_we_accept_other_parsers_read_in_the_same_way(raw: bytes) -> No
             continue
         assert method == request.method
         assert in_origin_form(target) == request.target
-        assert sorted(pair for pair in fields if b"_" not in pair[0]) == ours
+        assert comparable(fields) == ours
         assert body == content
         if request.upgrade is None:  # llhttp ends a message at an upgrade, body or not
             assert done == request.body.done
