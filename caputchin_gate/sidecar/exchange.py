@@ -310,12 +310,12 @@ class Exchange:
 
     def body_ends(self, why: BodyEnd) -> None:
         """The body of the request breaks off, is too slow, or is no body."""
-        upstream = self._upstream
         self.body.fail(why)
-        if upstream is None:
-            return  # the policy is told when it reads on
-        self._upstream = None
-        upstream.release()  # it must not take what it has for the whole
+        upstream, self._upstream = self._upstream, None
+        if upstream is not None:
+            upstream.release()  # it must not take what it has for the whole
+        elif self._task is not None:
+            return  # the policy is told when it reads on, and `_flow` looks
         self.fail(408 if why is BodyEnd.TOO_SLOW else 400)
 
     def lost(self, connection: UpstreamConnection) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import Any
 
@@ -125,7 +126,7 @@ def test_however_chunks_are_cut_they_are_the_same_body(cuts: list[int]) -> None:
     raw = BODY + b"GET / HTTP/1.1"
     places = [0, *sorted(cuts), len(raw)]
     reader = Chunked()
-    pieces = [raw[start:end] for start, end in zip(places, places[1:], strict=False)]
+    pieces = [raw[start:end] for start, end in itertools.pairwise(places)]
     assert feed_all(reader, pieces) == (b"hello world", b"GET / HTTP/1.1")
     assert reader.done
 
