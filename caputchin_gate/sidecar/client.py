@@ -85,6 +85,7 @@ class ClientConnection(asyncio.Protocol):
         self.forwarding = Forwarding(self.peer, "https" if self._tls else "http", self._relay.gate.trusted_proxies)
         self.deadline = self._relay.loop.time() + self._relay.settings.timeouts.head
         if not self._relay.join(self):
+            self._state = State.LINGERING
             self.write(answers.written(answers.TOO_MANY, b"", closes=True))
             self._linger()
 

@@ -215,7 +215,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         if self.tunnel is not None:
-            return self.tunnel.upstream_ends()
+            return self.tunnel.upstream_ends() and not self.server.address.tls
         exchange, response = self.exchange, self._response
         if exchange is not None and response is not None and isinstance(response.body, UntilClose):
             exchange.pass_answer(b"", b"", True)

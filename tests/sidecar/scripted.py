@@ -4,7 +4,7 @@
         ...
         upstream.requests       the raw requests, in the order of arrival; one list a connection in `connections`
 
-The plays are used in turn, the last one again and again.
+The plays are used in turn, the last one again and again; `play` begins anew with others.
 """
 
 from __future__ import annotations
@@ -54,14 +54,14 @@ class Scripted:
             self._listening = socket.create_server(("127.0.0.1", 0), backlog=64)
         self._turn = 0
         self._lock = threading.Lock()
-        self._open: list[socket.socket] = []
+        self._open: list[tuple[socket.socket, threading.Thread]] = []
         threading.Thread(target=self._accept, daemon=True).start()
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
         self.ended.set()
         self._listening.close()
-        for connection in self._open:
+        for connection, _ in self._open:
             try:
                 connection.shutdown(socket.SHUT_RDWR)
             except OSError:
@@ -75,6 +75,19 @@ class Scripted:
     def url(self) -> str:
         return f"unix:{self.path}" if self.path is not None else f"http://127.0.0.1:{self.port}"
 
+    def play(self, *plays: Play) -> None:
+        """Other plays from now on. Connections are ended and counting begins anew, when the other side knows of it."""
+        for connection, thread in self._open:
+            try:
+                connection.shutdown(socket.SHUT_WR)
+            except OSError:
+                pass
+            thread.join(10)
+        self._open.clear()
+        self.requests.clear()
+        self.connections.clear()
+        self.plays, self._turn = plays, 0
+
     def wait_for(self, condition: Callable[[Scripted], object], seconds: float = 10.0) -> None:
         end = time.monotonic() + seconds
         while not condition(self):
@@ -87,8 +100,9 @@ class Scripted:
                 connection, _ = self._listening.accept()
             except OSError:
                 return
-            self._open.append(connection)
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+            thread = threading.Thread(target=self._serve, args=(connection,), daemon=True)
+            self._open.append((connection, thread))
+            thread.start()
 
     def _next(self) -> Play:
         with self._lock:

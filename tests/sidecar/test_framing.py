@@ -6,16 +6,15 @@
 from __future__ import annotations
 
 import re
-import socket
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.sidecar.corpus import HIDDEN, REFUSED, Raw
 from tests.sidecar.running import Running, sidecar
 from tests.sidecar.scripted import OK, Play, Scripted
+from tests.sidecar.talking import read_all, statuses, talk
 from tests.test_doors import fresh_token
 from tests.wire import PATIENCE, connect, exchange, read_answer, request_bytes
 
@@ -24,46 +23,22 @@ FORM = "Content-Type: application/x-www-form-urlencoded"
 
 
 @pytest.fixture(scope="module")
-def upstream() -> Iterator[Scripted]:
+def application() -> Iterator[Scripted]:
     with Scripted() as scripted:
         yield scripted
 
 
+@pytest.fixture
+def upstream(application: Scripted) -> Scripted:
+    application.play(Play())
+    return application
+
+
 @pytest.fixture(scope="module")
-def running(upstream: Scripted, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def running(application: Scripted, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     limits = {"head": "1s", "body_rate": "1KiB", "total": "4s"}
-    with sidecar(tmp_path_factory.mktemp("gate"), upstream.url, sidecar={"timeouts": limits}) as started:
+    with sidecar(tmp_path_factory.mktemp("gate"), application.url, sidecar={"timeouts": limits}) as started:
         yield started
-
-
-def talk(port: int, *pieces: bytes, pause: float = 0.05, half_close: bool = False) -> bytes:
-    """Send piece by piece, and read until the connection ends."""
-    with connect(port) as connection:
-        for number, piece in enumerate(pieces):
-            if number:
-                time.sleep(pause)
-            try:
-                connection.sendall(piece)
-            except ConnectionError:
-                break
-        if half_close:
-            connection.shutdown(socket.SHUT_WR)
-        return read_all(connection)
-
-
-def read_all(connection: socket.socket) -> bytes:
-    received = b""
-    try:
-        while piece := connection.recv(65536):
-            received += piece
-    except ConnectionError:
-        pass
-    return received
-
-
-def statuses(received: bytes) -> list[int]:
-    """Of all answers on a connection; nothing that the tests' bodies hold looks like one."""
-    return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d{3}) ", received)]
 
 
 def assert_refused(received: bytes, *status: int) -> None:
@@ -102,15 +77,15 @@ def test_st_1_nothing_after_a_refusal_before_the_end_of_a_body_is_answered(
     assert len(upstream.requests) == before
 
 
-def test_st_2_a_connection_that_was_answered_early_is_not_used_again(tmp_path: Path) -> None:
+def test_st_2_a_connection_that_was_answered_early_is_not_used_again(running: Running, upstream: Scripted) -> None:
     early = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nearly"
-    with Scripted([Play(early, early=True), Play()]) as upstream, sidecar(tmp_path, upstream.url) as running:
-        with connect(running.port) as connection:
-            connection.sendall(b"POST /open HTTP/1.1\r\nHost: a\r\nContent-Length: 300000\r\n\r\n" + b"x" * 1000)
-            answer = read_answer(connection)
-            assert (answer.status, answer.body, answer.headers["connection"]) == (200, b"early", "close")
-            assert exchange(running.port, GET).body == b"ok"
-        assert len(upstream.connections) == 2
+    upstream.play(Play(early, early=True), Play())
+    with connect(running.port) as connection:
+        connection.sendall(b"POST /open HTTP/1.1\r\nHost: a\r\nContent-Length: 300000\r\n\r\n" + b"x" * 1000)
+        answer = read_answer(connection)
+        assert (answer.status, answer.body, answer.headers["connection"]) == (200, b"early", "close")
+        assert exchange(running.port, GET).body == b"ok"
+    assert len(upstream.connections) == 2
 
 
 def test_st_3_one_client_never_gets_the_answer_of_another(running: Running, upstream: Scripted) -> None:
@@ -199,10 +174,11 @@ def test_st_9_a_refusal_by_the_head_alone_comes_instead_of_a_100(running: Runnin
     assert_refused(talk(running.port, head), 403)
 
 
-def test_st_10_informational_responses_are_never_the_answer(tmp_path: Path) -> None:
+def test_st_10_informational_responses_are_never_the_answer(running: Running, upstream: Scripted) -> None:
     hints = b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n", OK
     plays = [Play(b"".join(hints)), Play(hints, pause=0.05), Play(OK.replace(b"ok", b"no"))]
-    with Scripted(plays) as upstream, sidecar(tmp_path, upstream.url) as running, connect(running.port) as connection:
+    upstream.play(*plays)
+    with connect(running.port) as connection:
         for _ in range(2):
             connection.sendall(GET)
             received = b""
@@ -227,31 +203,35 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("answer", BROKEN.values(), ids=BROKEN)
-def test_st_11_and_12_a_broken_answer_is_a_502_and_its_connection_is_closed(tmp_path: Path, answer: bytes) -> None:
-    with Scripted([Play(answer), Play()]) as upstream, sidecar(tmp_path, upstream.url) as running:
-        with connect(running.port) as connection:
-            connection.sendall(GET)
-            received = connection.recv(65536)
-            while b"502" not in received:
-                received += connection.recv(65536)
-            assert statuses(received.replace(b"HTTP/1.1 103", b"")) == [502]
-        assert exchange(running.port, GET).body == b"ok"
-        assert len(upstream.connections) == 2
+def test_st_11_and_12_a_broken_answer_is_a_502_and_its_connection_is_closed(
+    running: Running, upstream: Scripted, answer: bytes
+) -> None:
+    upstream.play(Play(answer), Play())
+    with connect(running.port) as connection:
+        connection.sendall(GET)
+        received = connection.recv(65536)
+        while b"502" not in received:
+            received += connection.recv(65536)
+        assert statuses(received.replace(b"HTTP/1.1 103", b"")) == [502]
+    assert exchange(running.port, GET).body == b"ok"
+    assert len(upstream.connections) == 2
 
 
 @pytest.mark.parametrize("late", [0.0, 0.1])
-def test_st_13_a_body_in_answer_to_head_never_reaches_anybody(tmp_path: Path, late: float) -> None:
+def test_st_13_a_body_in_answer_to_head_never_reaches_anybody(
+    running: Running, upstream: Scripted, late: float
+) -> None:
     head, _, body = OK.partition(b"\r\n\r\n")
     pieces = [head + b"\r\n\r\n", body] if late else [OK]
-    with Scripted([Play(pieces, pause=late), Play()]) as upstream, sidecar(tmp_path, upstream.url) as running:
-        with connect(running.port) as connection:
-            connection.sendall(b"HEAD /open HTTP/1.1\r\nHost: a\r\n\r\n" + GET)
-            received = b""
-            while received.count(b"\r\n\r\n") < 2:
-                received += connection.recv(65536)
-        assert statuses(received) == [200, 200]
-        assert received.count(b"Content-Length: 2") == 2
-        assert len(upstream.connections) == 2
+    upstream.play(Play(pieces, pause=late), Play())
+    with connect(running.port) as connection:
+        connection.sendall(b"HEAD /open HTTP/1.1\r\nHost: a\r\n\r\n" + GET)
+        received = b""
+        while received.count(b"\r\n\r\n") < 2:
+            received += connection.recv(65536)
+    assert statuses(received) == [200, 200]
+    assert received.count(b"Content-Length: 2") == 2
+    assert len(upstream.connections) == 2
 
 
 HANDSHAKE = (
@@ -260,18 +240,20 @@ HANDSHAKE = (
 )
 
 
-def test_st_14_what_follows_a_handshake_that_is_refused_is_judged_as_a_request(tmp_path: Path) -> None:
+def test_st_14_what_follows_a_handshake_that_is_refused_is_judged_as_a_request(
+    running: Running, upstream: Scripted
+) -> None:
     refusal = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"
-    with Scripted([Play(refusal)]) as upstream, sidecar(tmp_path, upstream.url) as running:
-        hidden = b"POST /contact HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nConnection: close\r\n\r\nx=y"
-        assert statuses(talk(running.port, HANDSHAKE + hidden)) == [400, 403]
-        assert len(upstream.requests) == 1
+    upstream.play(Play(refusal))
+    hidden = b"POST /contact HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nConnection: close\r\n\r\nx=y"
+    assert statuses(talk(running.port, HANDSHAKE + hidden)) == [400, 403]
+    assert len(upstream.requests) == 1
 
 
-def test_st_14_no_byte_of_a_tunnel_goes_before_the_applications_101(tmp_path: Path) -> None:
-    with Scripted([Play(delay=0.3)]) as upstream, sidecar(tmp_path, upstream.url) as running:
-        talk(running.port, HANDSHAKE + b"early frames", half_close=True)
-        assert b"early frames" not in b"".join(upstream.requests)
+def test_st_14_no_byte_of_a_tunnel_goes_before_the_applications_101(running: Running, upstream: Scripted) -> None:
+    upstream.play(Play(delay=0.3))
+    talk(running.port, HANDSHAKE + b"early frames", half_close=True)
+    assert b"early frames" not in b"".join(upstream.requests)
 
 
 @pytest.mark.parametrize(
@@ -304,27 +286,29 @@ def test_st_17_nothing_after_a_last_request_is_answered(running: Running, upstre
     assert len(upstream.requests) == before + 1
 
 
-def test_st_18_a_post_on_a_connection_that_ends_is_not_sent_again(tmp_path: Path) -> None:
-    with Scripted([Play(), Play(b"", then="close"), Play()]) as upstream, sidecar(tmp_path, upstream.url) as running:
-        assert exchange(running.port, GET).status == 200
-        assert exchange(running.port, request_bytes("POST /open", b"x=y")).status == 502
-        assert len(upstream.requests) == 2
+def test_st_18_a_post_on_a_connection_that_ends_is_not_sent_again(running: Running, upstream: Scripted) -> None:
+    upstream.play(Play(), Play(b"", then="close"), Play())
+    assert exchange(running.port, GET).status == 200
+    assert exchange(running.port, request_bytes("POST /open", b"x=y")).status == 502
+    assert len(upstream.requests) == 2
 
 
 @pytest.mark.parametrize("then", ["close", "reset"])
-def test_st_19_a_get_on_a_kept_connection_that_ends_is_sent_once_more(tmp_path: Path, then: str) -> None:
+def test_st_19_a_get_on_a_kept_connection_that_ends_is_sent_once_more(
+    running: Running, upstream: Scripted, then: str
+) -> None:
     plays = [Play(), Play(b"", then=then), Play(OK.replace(b"ok", b"it"))]
-    with Scripted(plays) as upstream, sidecar(tmp_path, upstream.url) as running:
-        assert exchange(running.port, GET).status == 200
-        assert exchange(running.port, GET).body == b"it"
-        assert [len(requests) for requests in upstream.connections] == [2, 1]
+    upstream.play(*plays)
+    assert exchange(running.port, GET).status == 200
+    assert exchange(running.port, GET).body == b"it"
+    assert [len(requests) for requests in upstream.connections] == [2, 1]
 
 
-def test_st_19_and_not_a_third_time(tmp_path: Path) -> None:
-    with Scripted([Play(), Play(b"", then="close")]) as upstream, sidecar(tmp_path, upstream.url) as running:
-        assert exchange(running.port, GET).status == 200
-        assert exchange(running.port, GET).status == 502
-        assert len(upstream.requests) == 3
+def test_st_19_and_not_a_third_time(running: Running, upstream: Scripted) -> None:
+    upstream.play(Play(), Play(b"", then="close"))
+    assert exchange(running.port, GET).status == 200
+    assert exchange(running.port, GET).status == 502
+    assert len(upstream.requests) == 3
 
 
 def test_st_20_a_body_that_is_a_request_is_a_body(running: Running, upstream: Scripted) -> None:
