@@ -37,6 +37,7 @@ from caputchin_gate.verdict import Decision
 if TYPE_CHECKING:
     from caputchin_gate.sidecar.client import ClientConnection
     from caputchin_gate.sidecar.relay import Relay
+    from caputchin_gate.sidecar.upstreams import Server
 
 _REPEATABLE: Final = frozenset({b"GET", b"HEAD", b"OPTIONS"})
 
@@ -139,7 +140,8 @@ class Exchange:
 
     async def _pass_on(self, kept: AwaitedBody) -> None:
         """What was read first, then what is still to come."""
-        connection = self._kept_connection() or await self._relay.upstreams.connect()
+        server = self._relay.upstreams.next()
+        connection = self._kept(server) or await self._relay.upstreams.connect(server)
         if connection is None:
             self.fail(502)
             return
@@ -153,15 +155,16 @@ class Exchange:
             self._flow(connection)
 
     def _forward(self) -> None:
-        connection = self._kept_connection()
+        server = self._relay.upstreams.next()
+        connection = self._kept(server)
         if connection is not None:
             self._send_head(connection)
             self._flow(connection)
         else:
-            self._run(self._forward_over_new())
+            self._run(self._forward_over_new(server))
 
-    async def _forward_over_new(self) -> None:
-        connection = await self._relay.upstreams.connect()
+    async def _forward_over_new(self, server: Server) -> None:
+        connection = await self._relay.upstreams.connect(server)
         if connection is None:
             self.fail(502)
             return
@@ -175,8 +178,8 @@ class Exchange:
         else:
             self.body_ends(self.body.broken)
 
-    def _kept_connection(self) -> UpstreamConnection | None:
-        return self._relay.upstreams.kept(repeatable=self._is_repeatable)
+    def _kept(self, server: Server) -> UpstreamConnection | None:
+        return self._relay.upstreams.kept(server, repeatable=self._is_repeatable)
 
     @property
     def _is_repeatable(self) -> bool:
@@ -233,12 +236,12 @@ class Exchange:
         if self._closes:
             parts.append(b"Connection: close\r\n")
         parts.append(b"\r\n")
-        self._begun = True
-        self.deadline = math.inf
         return b"".join(parts)
 
     def pass_answer(self, head: bytes, content: bytes, done: bool) -> None:
         """What there is of the answer, in one write."""
+        self._begun = True
+        self.deadline = math.inf
         if not self._chunks:
             self.client.write(head, content)
         elif content:
@@ -325,7 +328,7 @@ class Exchange:
         self._upstream = None
         if connection.reused and not connection.heard and self._is_repeatable and not self._retried:
             self._retried = True  # it was closing the connection while we wrote (framing.md st-19)
-            self._run(self._forward_over_new())
+            self._run(self._forward_over_new(connection.server))
         else:
             self.fail(502)
 

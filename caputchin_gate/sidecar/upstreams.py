@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -41,10 +42,15 @@ class Upstreams:
         self._loop = loop
         self._turn = 0
 
-    def kept(self, *, repeatable: bool) -> UpstreamConnection | None:
-        """A connection that is there already, to the server whose turn it is."""
+    def next(self) -> Server:
+        """The server whose turn it is."""
         server = self._choose(())
-        if server is None or not server.kept:
+        assert server is not None
+        return server
+
+    def kept(self, server: Server, *, repeatable: bool) -> UpstreamConnection | None:
+        """A connection to this server that is there already."""
+        if not server.kept:
             return None
         connection = server.kept[-1]  # the one that was used last
         if not repeatable and self._loop.time() - connection.idle_since > FRESH_SECONDS:
@@ -52,19 +58,21 @@ class Upstreams:
         server.kept.pop()
         return connection
 
-    async def connect(self) -> UpstreamConnection | None:
-        """A new connection, to the first server that takes one; None when no server does."""
+    async def connect(self, server: Server) -> UpstreamConnection | None:
+        """A new connection, to this server or else to the next that takes one; None when no server does."""
         tried: list[Server] = []
-        while (server := self._choose(tried)) is not None:
+        trying: Server | None = server
+        while trying is not None:
             try:
                 async with asyncio.timeout(self._timeouts.connect):
-                    connection = await self._connect_to(server)
+                    connection = await self._connect_to(trying)
             except (OSError, TimeoutError):
-                server.failures += 1
-                server.out_until = self._loop.time() + OUT_SECONDS
-                tried.append(server)
+                trying.failures += 1
+                trying.out_until = self._loop.time() + OUT_SECONDS
+                tried.append(trying)
+                trying = self._choose(tried)
             else:
-                server.out_until = 0.0
+                trying.out_until = 0.0
                 return connection
         return None
 
@@ -85,7 +93,7 @@ class Upstreams:
             )
         return connection
 
-    def _choose(self, tried: tuple[Server, ...] | list[Server]) -> Server | None:
+    def _choose(self, tried: Sequence[Server]) -> Server | None:
         """The least busy of those that are not out, by turns where several are; of none, the one that is back first."""
         if len(self.servers) == 1:
             return None if tried else self.servers[0]
