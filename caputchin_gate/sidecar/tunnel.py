@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,12 +16,13 @@ def switching_lines() -> bytes:
 
 
 class Tunnel:
-    __slots__ = ("_client", "_over", "_relay", "_upstream")
+    __slots__ = ("_client", "_half_closed", "_over", "_relay", "_upstream")
 
     def __init__(self, relay: Relay, client: ClientConnection, upstream: UpstreamConnection) -> None:
         self._relay = relay
         self._client = client
         self._upstream = upstream
+        self._half_closed = False
         self._over = False
 
     def begin(self, from_upstream: bytes) -> None:
@@ -45,16 +47,18 @@ class Tunnel:
 
     def client_ends(self) -> bool:
         """The client sends no more. Whether its connection stays open for what is still to come."""
-        return self._half_close(self._upstream.transport.can_write_eof(), self._upstream.transport.write_eof)
+        return self._one_side_ends(self._upstream.transport)
 
     def upstream_ends(self) -> bool:
-        return self._half_close(self._client.transport.can_write_eof(), self._client.transport.write_eof)
+        return self._one_side_ends(self._client.transport)
 
-    @staticmethod
-    def _half_close(possible: bool, write_eof: object) -> bool:
-        if possible:
-            write_eof()  # type: ignore[operator]
-        return possible
+    def _one_side_ends(self, other: asyncio.Transport) -> bool:
+        if self._half_closed or not other.can_write_eof():
+            self.lost()
+            return False
+        self._half_closed = True
+        other.write_eof()
+        return True
 
     def client_full(self) -> None:
         self._upstream.transport.pause_reading()
