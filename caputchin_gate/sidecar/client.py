@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 WRITE_BUFFER: Final = 128 * 1024
 LINGER_BYTES: Final = 2 * 1024 * 1024
 LINGER_SECONDS: Final = 2.0
+FIRST_REQUEST_SECONDS: Final = 1.0
 
 
 class State(Enum):
@@ -40,7 +41,7 @@ class State(Enum):
 
 class ClientConnection(asyncio.Protocol):
     __slots__ = (
-        "_counted",
+        "_answered",
         "_dropped",
         "_exchange",
         "_is_full",
@@ -68,6 +69,7 @@ class ClientConnection(asyncio.Protocol):
         self._unread = b""
         self._seen = 0  # how much of it was looked at
         self._working = False
+        self._answered = False  # whether there was a request before
         self._is_full = False
         self._no_more = False  # the client sends no more requests
         self._paused_at: float | None = None
@@ -194,6 +196,7 @@ class ClientConnection(asyncio.Protocol):
     def answered(self, *, closes: bool, unread: bool) -> None:
         """The exchange is over. `unread`: its body was not read to the end."""
         self._exchange = None
+        self._answered = True
         if unread:
             self._unread = b""
             self._linger()
@@ -293,9 +296,14 @@ class ClientConnection(asyncio.Protocol):
         self._state = State.ENDING
         self.transport.abort()
 
-    @property
-    def is_idle(self) -> bool:
-        return self._state is State.HEAD and not self._unread
+    def leave_if_idle(self) -> None:
+        """The relay ends. A client that has only just connected may have its request on the way."""
+        if self._state is not State.HEAD or self._unread:
+            return
+        if self._answered:
+            self.close()
+        else:
+            self.deadline = min(self.deadline, self._relay.loop.time() + FIRST_REQUEST_SECONDS)
 
     def overdue(self, now: float) -> bool:
         exchange = self._exchange

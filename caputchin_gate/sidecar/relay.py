@@ -82,8 +82,7 @@ class Relay:
         """Nothing begins any more; what is in flight goes on."""
         self.draining = True
         for client in tuple(self.clients):
-            if client.is_idle:
-                client.close()
+            client.leave_if_idle()
         self.upstreams.close_kept()
 
     async def empty(self) -> None:
