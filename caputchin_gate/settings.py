@@ -293,13 +293,6 @@ def upstreams(value: object) -> tuple[Address, ...]:
     return known
 
 
-def readable_file(value: object) -> str:
-    path = text(value)
-    if not os.access(path, os.R_OK) or not os.path.isfile(path):
-        raise Wrong("is no file that can be read")
-    return path
-
-
 def anything(value: object) -> object:
     return value
 
@@ -412,7 +405,7 @@ SIDECAR: Final[Mapping[str, Setting]] = {
     "upstream": Setting(upstreams, (), "The application; a list for several instances of it.", '"unix:/run/app.sock"'),
     "allow_http": Setting(flag, False, "Whether the way to an upstream on another machine may be plain http.", "true"),
     "upstream_ca": Setting(
-        readable_file,
+        text,
         None,
         "The authority that signed the certificate of an https upstream.",
         '"/etc/ssl/certs/ca-certificates.crt"',
@@ -433,10 +426,8 @@ SIDECAR: Final[Mapping[str, Setting]] = {
 }
 
 SIDECAR_TLS: Final[Mapping[str, Setting]] = {
-    "certificate": Setting(
-        readable_file, None, "The certificate and those of its issuers, PEM.", '"/etc/gate/fullchain.pem"'
-    ),
-    "key": Setting(readable_file, None, "Its private key, PEM, without a passphrase.", '"/etc/gate/privkey.pem"'),
+    "certificate": Setting(text, None, "The certificate and those of its issuers, PEM.", '"/etc/gate/fullchain.pem"'),
+    "key": Setting(text, None, "Its private key, PEM, without a passphrase.", '"/etc/gate/privkey.pem"'),
 }
 
 SIDECAR_TIMEOUTS: Final[Mapping[str, Setting]] = {

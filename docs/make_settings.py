@@ -18,7 +18,19 @@ from caputchin_gate.policy import Terms
 from caputchin_gate.provider_tables import IN_PROCESS_KINDS
 from caputchin_gate.providers import Upstream
 from caputchin_gate.receipt import USES
-from caputchin_gate.settings import ALTCHA, CAP, IN_PROCESS, LIMITS, ROUTE, SITE, TOP, Setting
+from caputchin_gate.settings import (
+    ALTCHA,
+    CAP,
+    IN_PROCESS,
+    LIMITS,
+    ROUTE,
+    SIDECAR,
+    SIDECAR_TIMEOUTS,
+    SIDECAR_TLS,
+    SITE,
+    TOP,
+    Setting,
+)
 from caputchin_gate.tokens import Places
 
 PAGE: Final = Path(__file__).with_name("settings.md")
@@ -52,6 +64,9 @@ def page() -> str:
         "altcha": _settings_table(ALTCHA),
         "site": _settings_table(SITE),
         "limits": _settings_table(LIMITS),
+        "sidecar": _settings_table(SIDECAR, {"listen": '"127.0.0.1:8080"', "upstream": "**required** for `proxy`"}),
+        "sidecar_tls": _settings_table(SIDECAR_TLS, {"certificate": "**required**", "key": "**required**"}),
+        "sidecar_timeouts": _settings_table(SIDECAR_TIMEOUTS),
         "providers": "\n\n".join(_provider_sections()),
     }
     return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], TEMPLATE.read_text(encoding="utf-8"))
