@@ -24,6 +24,7 @@ TOPICS = (
     "redis_store",
     "token_search",
     "upload",
+    "sidecar",
     "upstream",
 )
 
