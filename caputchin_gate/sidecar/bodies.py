@@ -43,29 +43,28 @@ class NoBody:
         return b"", data
 
 
+NO_BODY: Final = NoBody()
+
+
 class FixedLength:
     """As many bytes as Content-Length says."""
 
-    __slots__ = ("length", "missing")
+    __slots__ = ("done", "length", "missing")
     chunked: Final = False
 
     def __init__(self, length: int) -> None:
         self.length = length
         self.missing = length
-
-    @property
-    def done(self) -> bool:
-        return self.missing == 0
+        self.done = not length
 
     def feed(self, data: bytes) -> tuple[bytes, bytes]:
         """What of the data is content, and what follows the message."""
-        size = len(data)
-        if size <= self.missing:
+        size, missing = len(data), self.missing
+        if size < missing:
             self.missing -= size
             return data, b""
-        content, rest = data[: self.missing], data[self.missing :]
-        self.missing = 0
-        return content, rest
+        self.missing, self.done = 0, True
+        return (data, b"") if size == missing else (data[:missing], data[missing:])
 
 
 class UntilClose:

@@ -205,8 +205,10 @@ class ClientConnection(asyncio.Protocol):
         else:
             self._state = State.HEAD
             self.deadline = self._relay.loop.time() + self._relay.settings.timeouts.idle
-            self.update_reading()
-            self._work()
+            if self._paused_at is not None:
+                self.update_reading()
+            if self._unread:
+                self._work()
 
     # Reading
 

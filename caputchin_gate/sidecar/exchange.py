@@ -26,7 +26,7 @@ from caputchin_gate.policy import Admit, Answer, PassOn
 from caputchin_gate.sidecar import answers
 from caputchin_gate.sidecar.bodies import LAST_CHUNK, FixedLength, NoBody
 from caputchin_gate.sidecar.fields import lines
-from caputchin_gate.sidecar.forwarding import head_of, split_target
+from caputchin_gate.sidecar.forwarding import head_of, paths_of
 from caputchin_gate.sidecar.request_body import RequestBody
 from caputchin_gate.sidecar.tunnel import Tunnel, switching_lines
 from caputchin_gate.sidecar.upstream import UpstreamConnection
@@ -82,7 +82,7 @@ class Exchange:
     # What becomes of the request
 
     def begin(self) -> None:
-        path, raw_path, _ = split_target(self.request.target)
+        path, raw_path = paths_of(self.request.target)
         untouched = self._relay.gate.untouched(path, raw_path, "")
         if self.request.upgrade is not None and self._asks_for_websocket():
             if not untouched and not self._relay.gate.opens_websocket(self._head()):

@@ -24,7 +24,7 @@ class Role(Enum):
     FOLDED = auto()  # servers take it for the name with hyphens, so nobody gets it (R12, R13)
 
 
-_ROLES: Final[Mapping[bytes, Role]] = {
+_NAMED: Final[Mapping[bytes, Role]] = {
     b"host": Role.HOST,
     b"content-length": Role.CONTENT_LENGTH,
     b"transfer-encoding": Role.TRANSFER_ENCODING,
@@ -51,25 +51,27 @@ _ESSENTIAL_PREFIXES: Final = (b"content-", b"sec-", b"x-caputchin-", b"x-forward
 
 _MOST_REMEMBERED: Final = 1024
 _LONGEST_REMEMBERED: Final = 64
-_remembered: dict[bytes, Role] = {}
 
 
-def role_of(name: bytes) -> Role:
-    """The role of a field name as it was sent, remembered within bounds: clients choose the names."""
-    role = _remembered.get(name)
-    if role is None:
+class Roles(dict[bytes, Role]):
+    """The roles of field names as they were sent, remembered within bounds: clients choose the names."""
+
+    def __missing__(self, name: bytes) -> Role:
         role = _role_of(name.lower())
         if len(name) <= _LONGEST_REMEMBERED:
-            if len(_remembered) >= _MOST_REMEMBERED:
-                _remembered.clear()
-            _remembered[name] = role
-    return role
+            if len(self) >= _MOST_REMEMBERED:
+                self.clear()
+            self[name] = role
+        return role
+
+
+ROLES: Final = Roles()
 
 
 def _role_of(name: bytes) -> Role:
     if b"_" in name:
         return Role.FOLDED
-    return _ROLES.get(name) or next((role for prefix, role in _PREFIXES if name.startswith(prefix)), Role.PASSED)
+    return _NAMED.get(name) or next((role for prefix, role in _PREFIXES if name.startswith(prefix)), Role.PASSED)
 
 
 def is_essential(name: bytes) -> bool:

@@ -16,11 +16,11 @@ from caputchin_gate.sidecar.wire import Request
 _MOST_HOSTS: Final = 8  # of one connection; a browser names one or two
 
 
-def split_target(target: bytes) -> tuple[str, bytes, str]:
-    """Path as servers decode it, path as sent, query."""
-    raw_path, _, query = target.partition(b"?")
+def paths_of(target: bytes) -> tuple[str, bytes]:
+    """The path of a target as servers decode it, and as it was sent."""
+    raw_path = target.partition(b"?")[0] if b"?" in target else target
     path = raw_path.decode("ascii")
-    return unquote(path) if b"%" in raw_path else path, raw_path, query.decode("ascii")
+    return unquote(path) if b"%" in raw_path else path, raw_path
 
 
 def head_of(request: Request, peer: str | None, scheme: str) -> RequestHead:
@@ -28,12 +28,12 @@ def head_of(request: Request, peer: str | None, scheme: str) -> RequestHead:
     headers: dict[str, list[str]] = {}
     for name, value in request.fields:
         headers.setdefault(name.decode("ascii").lower(), []).append(value.decode("latin-1"))
-    path, raw_path, query = split_target(request.target)
+    path, raw_path = paths_of(request.target)
     return RequestHead(
         method=request.method.decode("ascii"),
         path=path,
         raw_path=raw_path.decode("ascii"),
-        query=query,
+        query=request.target[len(raw_path) + 1 :].decode("ascii"),
         headers=headers,
         peer=peer,
         scheme=scheme,

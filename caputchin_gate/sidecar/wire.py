@@ -11,8 +11,8 @@ import re
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from caputchin_gate.sidecar.bodies import Chunked, FixedLength, NoBody, Reader, UntilClose
-from caputchin_gate.sidecar.fields import Role, role_of
+from caputchin_gate.sidecar.bodies import NO_BODY, Chunked, FixedLength, Reader, UntilClose
+from caputchin_gate.sidecar.fields import ROLES, Role
 
 Field: TypeAlias = tuple[bytes, bytes]  # a name as it was sent, a value without blanks around it
 
@@ -25,11 +25,12 @@ _RESPONSE: Final = re.compile(
 _FIELD: Final = re.compile(rb"([^:]+):([^\r]*)\r\n")  # for what one of the two has checked
 _BARE_LF: Final = re.compile(rb"(?<!\r)\n")
 
-_LENGTH: Final = re.compile(rb"[0-9]{1,18}")
+_LONGEST_LENGTH: Final = 18  # digits
 _HOST: Final = re.compile(rb"(?:[A-Za-z0-9._~-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 _ABSOLUTE: Final = re.compile(rb"[Hh][Tt][Tt][Pp][Ss]?://([^/?]*)(.*)")
 
 END: Final = b"\r\n\r\n"
+PASSED: Final = Role.PASSED
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +129,14 @@ def read_request(head: bytes, limits: Limits = Limits()) -> Request | Unreadable
     host = length = coding = upgrade = expect = None
     connection: list[bytes] = []
     for name, value in _FIELD.findall(block):
-        value = value.strip(b" \t")
-        match role_of(name):
-            case Role.PASSED:
-                passed.append((name, value))
+        field = name, value.strip(b" \t")
+        role = ROLES[name]
+        if role is PASSED:
+            passed.append(field)
+            fields.append(field)
+            continue
+        value = field[1]
+        match role:
             case Role.FOLDED:
                 continue
             case Role.HOST:
@@ -139,7 +144,7 @@ def read_request(head: bytes, limits: Limits = Limits()) -> Request | Unreadable
                     return Unreadable(400, "not one well-formed Host")
                 host = value
             case Role.CONTENT_LENGTH:
-                if length is not None or not _LENGTH.fullmatch(value):
+                if length is not None or not value.isdigit() or len(value) > _LONGEST_LENGTH:
                     return Unreadable(400, "not one well-formed Content-Length")
                 length = value
             case Role.TRANSFER_ENCODING:
@@ -156,7 +161,7 @@ def read_request(head: bytes, limits: Limits = Limits()) -> Request | Unreadable
                 expect = value
             case _:
                 pass
-        fields.append((name, value))
+        fields.append(field)
     if len(fields) > limits.fields:
         return Unreadable(431, "too many fields")
     http_1_0 = minor == b"0"
@@ -169,19 +174,10 @@ def read_request(head: bytes, limits: Limits = Limits()) -> Request | Unreadable
     if isinstance(body, Unreadable):
         return body
     options = _options(connection)
-    return Request(
-        method=method,
-        target=where,
-        http_1_0=http_1_0,
-        host=host,
-        fields=fields,
-        passed=passed,
-        nominated=options,
-        body=body,
-        expects=expect is not None and not http_1_0 and not body.done,
-        closes=http_1_0 or b"close" in options,
-        upgrade=upgrade if b"upgrade" in options and not http_1_0 else None,
-    )
+    expects = expect is not None and not http_1_0 and not body.done
+    closes = http_1_0 or b"close" in options
+    wanted = upgrade if b"upgrade" in options and not http_1_0 else None
+    return Request(method, where, http_1_0, host, fields, passed, options, body, expects, closes, wanted)
 
 
 def _what_is_wrong_with(head: bytes, limits: Limits) -> Unreadable:
@@ -211,7 +207,7 @@ def _origin_form(method: bytes, target: bytes, host: bytes | None) -> bytes | Un
 
 def _request_body(length: bytes | None, coding: bytes | None, http_1_0: bool) -> Reader | Unreadable:
     if coding is None:
-        return FixedLength(int(length)) if length else NoBody()
+        return FixedLength(int(length)) if length else NO_BODY
     if length is not None or http_1_0:
         return Unreadable(400, "Transfer-Encoding where a Content-Length or HTTP/1.0 contradicts it")
     if coding != b"chunked":
@@ -220,12 +216,15 @@ def _request_body(length: bytes | None, coding: bytes | None, http_1_0: bool) ->
 
 
 _NO_OPTIONS: Final[frozenset[bytes]] = frozenset()
+_USUAL_OPTIONS: Final = {option: frozenset({option}) for option in (b"keep-alive", b"close", b"upgrade")}
 
 
 def _options(connection: list[bytes]) -> frozenset[bytes]:
     """The options that Connection lists: names of fields for this hop alone, `close`, `keep-alive`."""
     if not connection:
         return _NO_OPTIONS
+    if len(connection) == 1 and (known := _USUAL_OPTIONS.get(connection[0])) is not None:
+        return known
     return frozenset(option.strip(b" \t") for option in b",".join(connection).split(b","))
 
 
@@ -247,11 +246,13 @@ def read_response(head: bytes, method: bytes) -> Response | Unreadable:
         return Unreadable(502, "too many fields")
     for name, value in pairs:
         value = value.strip(b" \t")
-        match role_of(name):
-            case Role.PASSED:
-                fields.append((name, value))
+        role = ROLES[name]
+        if role is PASSED:
+            fields.append((name, value))
+            continue
+        match role:
             case Role.CONTENT_LENGTH:
-                if length is not None or not _LENGTH.fullmatch(value):
+                if length is not None or not value.isdigit() or len(value) > _LONGEST_LENGTH:
                     return Unreadable(502, "not one well-formed Content-Length")
                 length = value
             case Role.TRANSFER_ENCODING:
@@ -272,7 +273,7 @@ def read_response(head: bytes, method: bytes) -> Response | Unreadable:
     bodiless = method == b"HEAD" or status in (204, 304) or status < 200
     body: Reader
     if bodiless:
-        body = NoBody()
+        body = NO_BODY
     elif coding is not None:
         body = Chunked()
     elif length is not None:
