@@ -19,6 +19,7 @@ from caputchin_gate.sidecar import answers
 from caputchin_gate.sidecar.bodies import BadFraming
 from caputchin_gate.sidecar.exchange import Exchange
 from caputchin_gate.sidecar.forwarding import Forwarding
+from caputchin_gate.sidecar.request_body import RequestBody
 from caputchin_gate.sidecar.wire import Unreadable, head_end, read_request
 
 if TYPE_CHECKING:
@@ -173,14 +174,15 @@ class ClientConnection(asyncio.Protocol):
         """Give the exchange its body, and keep what follows that. False when it is no body."""
         exchange = cast(Exchange, self._exchange)
         body = exchange.body
-        if not body.complete:
+        if isinstance(body, RequestBody) and not body.complete:
             try:
                 data = body.feed(data)
             except BadFraming:
                 self._unread = b""
                 exchange.body_ends(BodyEnd.CUT_SHORT)
                 return False
-            self.update_reading()
+            if not body.complete:
+                self.update_reading()
         if data:
             self._unread += data
             self.update_reading()
@@ -214,27 +216,23 @@ class ClientConnection(asyncio.Protocol):
 
     def update_reading(self) -> None:
         """Read from the client if somebody takes it. While nobody does, its time does not run."""
-        exchange = self._exchange
-        if exchange is None:
-            wanted = True
-        elif exchange.body.complete:
-            wanted = not self._unread  # to learn that the client goes away
-        else:
-            wanted = exchange.body.wanted
         if self.transport.is_closing():
             return
         now = self._relay.loop.time()
+        body = self._exchange.body if self._exchange is not None else None
+        coming = body if isinstance(body, RequestBody) and not body.complete else None
+        # When a body is complete, it is read on all the same, to learn that the client goes away.
+        wanted = coming.wanted if coming is not None else body is None or not self._unread
         if wanted and self._paused_at is not None:
-            if exchange is not None:
-                exchange.body.pace.excuse(now - self._paused_at)
+            if coming is not None:
+                coming.pace.excuse(now - self._paused_at)
             self._paused_at = None
             self.transport.resume_reading()
         elif not wanted and self._paused_at is None:
             self._paused_at = now
             self.transport.pause_reading()
-        if exchange is not None and not self._is_full:
-            body = exchange.body
-            self.deadline = body.pace.ends(now, body.received) if wanted and not body.complete else math.inf
+        if body is not None and not self._is_full:
+            self.deadline = coming.pace.ends(now, coming.received) if coming is not None and wanted else math.inf
 
     # Writing
 

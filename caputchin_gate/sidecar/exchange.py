@@ -24,10 +24,10 @@ from caputchin_gate.messages import RequestHead
 from caputchin_gate.messages import Response as OwnResponse
 from caputchin_gate.policy import Admit, Answer, PassOn
 from caputchin_gate.sidecar import answers
-from caputchin_gate.sidecar.bodies import LAST_CHUNK, FixedLength, NoBody
-from caputchin_gate.sidecar.fields import lines
+from caputchin_gate.sidecar.bodies import LAST_CHUNK, NO_BODY, FixedLength
+from caputchin_gate.sidecar.fields import without
 from caputchin_gate.sidecar.forwarding import head_of, paths_of
-from caputchin_gate.sidecar.request_body import RequestBody
+from caputchin_gate.sidecar.request_body import NO_REQUEST_BODY, NoRequestBody, RequestBody
 from caputchin_gate.sidecar.tunnel import Tunnel, switching_lines
 from caputchin_gate.sidecar.upstream import UpstreamConnection
 from caputchin_gate.sidecar.verdicts import UNGUARDED, UNGUARDED_LINES, verdict_lines
@@ -66,7 +66,9 @@ class Exchange:
         self._relay = relay
         self.client = client
         self.request = request
-        self.body = RequestBody(client, request, Pace(timeouts.body_stall, timeouts.body_rate))
+        self.body: RequestBody | NoRequestBody = NO_REQUEST_BODY
+        if request.body is not NO_BODY:
+            self.body = RequestBody(client, request, Pace(timeouts.body_stall, timeouts.body_rate))
         self.deadline = now + timeouts.total  # for the beginning of the answer
         self._upstream: UpstreamConnection | None = None
         self._task: asyncio.Task[None] | None = None
@@ -102,7 +104,7 @@ class Exchange:
             settings.websockets
             and request.upgrade == b"websocket"
             and request.method == b"GET"
-            and isinstance(request.body, NoBody)
+            and request.body is NO_BODY
         )
 
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
@@ -185,7 +187,7 @@ class Exchange:
     def _is_repeatable(self) -> bool:
         """Whether it does no harm to send it twice: a safe method without a body, for which no token was spent."""
         request = self.request
-        return request.method in _REPEATABLE and isinstance(request.body, NoBody) and self._decision is UNGUARDED
+        return request.method in _REPEATABLE and request.body is NO_BODY and self._decision is UNGUARDED
 
     def _send_head(self, connection: UpstreamConnection) -> None:
         request = self.request
@@ -193,7 +195,7 @@ class Exchange:
         parts = [request.method, b" ", request.target, b" HTTP/1.1\r\n", self.client.forwarding.lines(request)]
         if request.host is None:
             parts.append(b"Host: %b\r\n" % str(connection.server.address).encode())
-        parts.append(lines(request.passed, request.nominated))
+        parts.append(without(request.nominated, request.lines))
         if body.chunked:
             parts.append(b"Transfer-Encoding: chunked\r\n")
         elif isinstance(body, FixedLength):
@@ -214,15 +216,15 @@ class Exchange:
         """Early hints and their like; a 100 was answered here already (RFC 9110 15.2)."""
         if response.status != 100 and not self.request.http_1_0:
             head = b"HTTP/1.1 %d %b\r\n%b\r\n"
-            self.client.write(head % (response.status, response.reason, lines(response.fields, response.nominated)))
+            self.client.write(head % (response.status, response.reason, without(response.nominated, response.lines)))
 
     def head_of_answer(self, response: Response) -> bytes:
         request, body = self.request, response.body
         parts = [
             b"HTTP/1.1 %d %b\r\n" % (response.status, response.reason),
-            lines(response.fields, response.nominated),
+            without(response.nominated, response.lines),
         ]
-        if isinstance(body, NoBody):
+        if body is NO_BODY:
             if response.length is not None and response.status != 204:
                 parts.append(b"Content-Length: %b\r\n" % response.length)
         elif isinstance(body, FixedLength):
@@ -259,7 +261,7 @@ class Exchange:
             self.broken(connection, "a 101 that nobody asked for")
             return
         head = b"HTTP/1.1 101 %b\r\n%b%b\r\n"
-        self.client.write(head % (response.reason, lines(response.fields, response.nominated), switching_lines()))
+        self.client.write(head % (response.reason, without(response.nominated, response.lines), switching_lines()))
         self._over = True
         self._relay.counters.in_flight -= 1
         Tunnel(self._relay, self.client, connection).begin(follows)

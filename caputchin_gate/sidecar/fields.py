@@ -79,12 +79,12 @@ def is_essential(name: bytes) -> bool:
     return name in _ESSENTIAL or name.startswith(_ESSENTIAL_PREFIXES)
 
 
-def lines(fields: Iterable[tuple[bytes, bytes]], nominated: frozenset[bytes]) -> bytes:
-    """Fields as they are written, without those that Connection names."""
-    if nominated <= _PLAIN_OPTIONS:
-        return b"".join([b"%b: %b\r\n" % field for field in fields])
-    dropped = {name for name in nominated if not is_essential(name)}
-    return b"".join([b"%b: %b\r\n" % field for field in fields if field[0].lower() not in dropped])
-
-
 _PLAIN_OPTIONS: Final = frozenset({b"close", b"keep-alive", b"upgrade"})
+
+
+def without(nominated: frozenset[bytes], lines: Iterable[bytes]) -> bytes:
+    """Lines of fields without those that Connection names."""
+    if nominated <= _PLAIN_OPTIONS:
+        return b"".join(lines)
+    dropped = {name for name in nominated if not is_essential(name)}
+    return b"".join([line for line in lines if line.partition(b":")[0].lower() not in dropped])

@@ -6,7 +6,7 @@ It holds at most what one read of the socket gave; while nobody takes that, noth
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from caputchin_gate.awaited_body import Pace
 from caputchin_gate.effects import BodyEnd, LastPiece
@@ -27,6 +27,30 @@ class Sink(Protocol):
     def end_body(self) -> None: ...
 
     def flush(self) -> None: ...
+
+
+class NoRequestBody:
+    """Of a request that has none, most of them: one for all."""
+
+    __slots__ = ()
+    complete: Final = True
+    wanted: Final = False
+    broken: Final = None
+
+    async def next(self) -> BodyEnd:
+        return BodyEnd.COMPLETE
+
+    def flow_into(self, sink: Sink) -> None:
+        sink.end_body()
+
+    def fail(self, why: BodyEnd) -> None:
+        pass
+
+    def stop(self) -> None:
+        pass
+
+
+NO_REQUEST_BODY: Final = NoRequestBody()
 
 
 class RequestBody:

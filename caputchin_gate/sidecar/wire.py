@@ -58,8 +58,8 @@ class Request:
     """One request head.
 
     target:     in origin form, or `*`; of an absolute form what follows its host (threats.md D8)
-    fields:     all of them, in the order of arrival, but for names with an underscore, which servers fold
-    passed:     those that the application gets, unless `nominated` by Connection
+    block:      all its fields, as they were sent
+    lines:      those that the application gets, as they are written, unless `nominated` by Connection
     body:       the reader of what follows
     expects:    the client waits for a 100 before it sends its body
     closes:     the client wants no further request on this connection
@@ -70,13 +70,19 @@ class Request:
     target: bytes
     http_1_0: bool
     host: bytes | None
-    fields: list[Field]
-    passed: list[Field]
+    block: bytes
+    lines: list[bytes]
     nominated: frozenset[bytes]
     body: Reader
     expects: bool
     closes: bool
     upgrade: bytes | None
+
+    @property
+    def fields(self) -> list[Field]:
+        """All fields in the order of arrival, but for names with an underscore, which servers fold."""
+        pairs = _FIELD.findall(self.block)
+        return [(name, value.strip(b" \t")) for name, value in pairs if ROLES[name] is not Role.FOLDED]
 
 
 @dataclass(slots=True)
@@ -85,7 +91,7 @@ class Response:
 
     status: int
     reason: bytes
-    fields: list[Field]
+    lines: list[bytes]
     nominated: frozenset[bytes]
     length: bytes | None  # the value of Content-Length, which HEAD and 304 have without a body
     body: Reader
@@ -125,20 +131,19 @@ def read_request(head: bytes, limits: Limits = Limits()) -> Request | Unreadable
     method, target, minor, block = found.groups()
     if len(target) > limits.target:
         return Unreadable(414, "a target over the limit")
-    fields, passed = [], []
+    pairs = _FIELD.findall(block)
+    if len(pairs) > limits.fields:
+        return Unreadable(431, "too many fields")
+    lines: list[bytes] = []
     host = length = coding = upgrade = expect = None
     connection: list[bytes] = []
-    for name, value in _FIELD.findall(block):
-        field = name, value.strip(b" \t")
+    for name, value in pairs:
+        value = value.strip(b" \t")
         role = ROLES[name]
         if role is PASSED:
-            passed.append(field)
-            fields.append(field)
+            lines.append(b"%b: %b\r\n" % (name, value))
             continue
-        value = field[1]
         match role:
-            case Role.FOLDED:
-                continue
             case Role.HOST:
                 if host is not None or not _HOST.fullmatch(value):
                     return Unreadable(400, "not one well-formed Host")
@@ -160,10 +165,7 @@ def read_request(head: bytes, limits: Limits = Limits()) -> Request | Unreadable
                     return Unreadable(417, "an unknown expectation")
                 expect = value
             case _:
-                pass
-        fields.append(field)
-    if len(fields) > limits.fields:
-        return Unreadable(431, "too many fields")
+                pass  # written anew, or not at all
     http_1_0 = minor == b"0"
     if host is None and not http_1_0:
         return Unreadable(400, "no Host")
@@ -177,7 +179,7 @@ def read_request(head: bytes, limits: Limits = Limits()) -> Request | Unreadable
     expects = expect is not None and not http_1_0 and not body.done
     closes = http_1_0 or b"close" in options
     wanted = upgrade if b"upgrade" in options and not http_1_0 else None
-    return Request(method, where, http_1_0, host, fields, passed, options, body, expects, closes, wanted)
+    return Request(method, where, http_1_0, host, block, lines, options, body, expects, closes, wanted)
 
 
 def _what_is_wrong_with(head: bytes, limits: Limits) -> Unreadable:
@@ -238,7 +240,7 @@ def read_response(head: bytes, method: bytes) -> Response | Unreadable:
         return Unreadable(502, "a malformed status line or field")
     minor, code, reason, block = found.groups()
     status = int(code)
-    fields = []
+    lines: list[bytes] = []
     length = coding = upgrade = None
     connection: list[bytes] = []
     pairs = _FIELD.findall(block)
@@ -248,7 +250,7 @@ def read_response(head: bytes, method: bytes) -> Response | Unreadable:
         value = value.strip(b" \t")
         role = ROLES[name]
         if role is PASSED:
-            fields.append((name, value))
+            lines.append(b"%b: %b\r\n" % (name, value))
             continue
         match role:
             case Role.CONTENT_LENGTH:
@@ -266,7 +268,7 @@ def read_response(head: bytes, method: bytes) -> Response | Unreadable:
             case Role.HOP_BY_HOP:
                 pass
             case _:
-                fields.append((name, value))
+                lines.append(b"%b: %b\r\n" % (name, value))
     if coding is not None and length is not None:
         return Unreadable(502, "both Transfer-Encoding and Content-Length")
     options = _options(connection)
@@ -283,4 +285,4 @@ def read_response(head: bytes, method: bytes) -> Response | Unreadable:
     # A body that must not be there would be read as the next answer: no connection is kept where one was announced.
     announced = bodiless and (coding is not None or length not in (None, b"0"))
     reusable = minor == b"1" and b"close" not in options and not announced and not isinstance(body, UntilClose)
-    return Response(status, reason or b"", fields, options, length, body, reusable, upgrade)
+    return Response(status, reason or b"", lines, options, length, body, reusable, upgrade)
