@@ -40,6 +40,14 @@ class State(Enum):
     ENDING = auto()
 
 
+# An attribute of an Enum is slow, and these are asked for with each segment.
+HEAD: Final = State.HEAD
+BUSY: Final = State.BUSY
+TUNNEL: Final = State.TUNNEL
+LINGERING: Final = State.LINGERING
+ENDING: Final = State.ENDING
+
+
 class ClientConnection(asyncio.Protocol):
     __slots__ = (
         "_answered",
@@ -64,7 +72,7 @@ class ClientConnection(asyncio.Protocol):
     def __init__(self, relay: Relay, *, tls: bool) -> None:
         self._relay = relay
         self._tls = tls
-        self._state = State.HEAD
+        self._state = HEAD
         self._exchange: Exchange | None = None
         self._tunnel: Tunnel | None = None
         self._unread = b""
@@ -88,12 +96,12 @@ class ClientConnection(asyncio.Protocol):
         self.forwarding = Forwarding(self.peer, "https" if self._tls else "http", self._relay.gate.trusted_proxies)
         self.deadline = self._relay.loop.time() + self._relay.settings.timeouts.head
         if not self._relay.join(self):
-            self._state = State.LINGERING
+            self._state = LINGERING
             self.write(answers.written(answers.TOO_MANY, b"", closes=True))
             self._linger()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._state = State.ENDING
+        self._state = ENDING
         self.deadline = math.inf
         self._relay.leave(self)
         exchange, tunnel = self._exchange, self._tunnel
@@ -104,20 +112,18 @@ class ClientConnection(asyncio.Protocol):
             tunnel.lost()
 
     def data_received(self, data: bytes) -> None:
-        match self._state:
-            case State.HEAD:
-                self._unread = self._unread + data if self._unread else data
-                self._work()
-            case State.BUSY:
-                self._feed(data)
-            case State.TUNNEL:
-                cast("Tunnel", self._tunnel).from_client(data)
-            case State.LINGERING:
-                self._dropped += len(data)
-                if self._dropped > LINGER_BYTES:
-                    self.close()
-            case State.ENDING:
-                pass
+        state = self._state
+        if state is HEAD:
+            self._unread = self._unread + data if self._unread else data
+            self._work()
+        elif state is BUSY:
+            self._feed(data)
+        elif state is TUNNEL:
+            cast("Tunnel", self._tunnel).from_client(data)
+        elif state is LINGERING:
+            self._dropped += len(data)
+            if self._dropped > LINGER_BYTES:
+                self.close()
 
     def eof_received(self) -> bool:
         self._no_more = True
@@ -140,7 +146,7 @@ class ClientConnection(asyncio.Protocol):
         if self._working:
             return
         self._working = True
-        while self._state is State.HEAD and self._unread and not self._is_full:
+        while self._state is HEAD and self._unread and not self._is_full:
             if not self._begin_one():
                 break
         self._working = False
@@ -159,7 +165,7 @@ class ClientConnection(asyncio.Protocol):
             self._refuse(request)
             return False
         self._unread, self._seen = b"", 0
-        self._state = State.BUSY
+        self._state = BUSY
         relay.counters.requests += 1
         relay.counters.in_flight += 1
         exchange = self._exchange = Exchange(relay, self, request, relay.loop.time())
@@ -205,7 +211,7 @@ class ClientConnection(asyncio.Protocol):
         elif closes or self._no_more or self._relay.draining:
             self.close()
         else:
-            self._state = State.HEAD
+            self._state = HEAD
             self.deadline = self._relay.loop.time() + self._relay.settings.timeouts.idle
             if self._paused_at is not None:
                 self.update_reading()
@@ -260,7 +266,7 @@ class ClientConnection(asyncio.Protocol):
         elif self._exchange is not None:
             self._exchange.client_drained()
             self.update_reading()
-        elif self._state is State.HEAD:
+        elif self._state is HEAD:
             self.deadline = self._relay.loop.time() + self._relay.settings.timeouts.idle
             self._work()
 
@@ -269,7 +275,7 @@ class ClientConnection(asyncio.Protocol):
     def open_tunnel(self, tunnel: Tunnel) -> None:
         self._exchange = None
         self._tunnel = tunnel
-        self._state = State.TUNNEL
+        self._state = TUNNEL
         self.deadline = math.inf
         self.update_reading()
         if self._unread:
@@ -278,7 +284,7 @@ class ClientConnection(asyncio.Protocol):
 
     def _linger(self) -> None:
         """Closing at once would reset the connection before the client has read its answer."""
-        self._state = State.LINGERING
+        self._state = LINGERING
         self._dropped = 0
         self.deadline = self._relay.loop.time() + LINGER_SECONDS
         if self.transport.is_closing():
@@ -288,17 +294,17 @@ class ClientConnection(asyncio.Protocol):
         self.update_reading()
 
     def close(self) -> None:
-        self._state = State.ENDING
+        self._state = ENDING
         self.deadline = self._relay.loop.time() + self._relay.settings.timeouts.body_stall  # for what is to be written
         self.transport.close()
 
     def abort(self) -> None:
-        self._state = State.ENDING
+        self._state = ENDING
         self.transport.abort()
 
     def leave_if_idle(self) -> None:
         """The relay ends. A client that has only just connected may have its request on the way."""
-        if self._state is not State.HEAD or self._unread:
+        if self._state is not HEAD or self._unread:
             return
         if self._answered:
             self.close()

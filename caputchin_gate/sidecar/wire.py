@@ -18,6 +18,17 @@ Field: TypeAlias = tuple[bytes, bytes]  # a name as it was sent, a value without
 
 TOKEN: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]"
 _FIELDS: Final = rb"((?:" + TOKEN + rb"++:[\t\x20-\x7e\x80-\xff]*+\r\n)*+)"
+# Asking the Enum for its member would cost more than all else that is done for a field.
+PASSED: Final = Role.PASSED
+HOST: Final = Role.HOST
+CONTENT_LENGTH: Final = Role.CONTENT_LENGTH
+TRANSFER_ENCODING: Final = Role.TRANSFER_ENCODING
+CONNECTION: Final = Role.CONNECTION
+UPGRADE: Final = Role.UPGRADE
+EXPECT: Final = Role.EXPECT
+HOP_BY_HOP: Final = Role.HOP_BY_HOP
+FOLDED: Final = Role.FOLDED
+
 _REQUEST: Final = re.compile(rb"([A-Z][A-Z0-9_-]{0,31}) ([!-\"$-~]++) HTTP/1\.([01])\r\n" + _FIELDS + rb"\r\n")
 _RESPONSE: Final = re.compile(
     rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: ([\t\x20-\x7e\x80-\xff]*+))?\r\n" + _FIELDS + rb"\r\n"
@@ -30,7 +41,6 @@ _HOST: Final = re.compile(rb"(?:[A-Za-z0-9._~-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(
 _ABSOLUTE: Final = re.compile(rb"[Hh][Tt][Tt][Pp][Ss]?://([^/?]*)(.*)")
 
 END: Final = b"\r\n\r\n"
-PASSED: Final = Role.PASSED
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +92,7 @@ class Request:
     def fields(self) -> list[Field]:
         """All fields in the order of arrival, but for names with an underscore, which servers fold."""
         pairs = _FIELD.findall(self.block)
-        return [(name, value.strip(b" \t")) for name, value in pairs if ROLES[name] is not Role.FOLDED]
+        return [(name, value.strip(b" \t")) for name, value in pairs if ROLES[name] is not FOLDED]
 
 
 @dataclass(slots=True)
@@ -142,30 +152,27 @@ def read_request(head: bytes, limits: Limits = Limits()) -> Request | Unreadable
         role = ROLES[name]
         if role is PASSED:
             lines.append(b"%b: %b\r\n" % (name, value))
-            continue
-        match role:
-            case Role.HOST:
-                if host is not None or not _HOST.fullmatch(value):
-                    return Unreadable(400, "not one well-formed Host")
-                host = value
-            case Role.CONTENT_LENGTH:
-                if length is not None or not value.isdigit() or len(value) > _LONGEST_LENGTH:
-                    return Unreadable(400, "not one well-formed Content-Length")
-                length = value
-            case Role.TRANSFER_ENCODING:
-                if coding is not None:
-                    return Unreadable(400, "two Transfer-Encoding")
-                coding = value.lower()
-            case Role.CONNECTION:
-                connection.append(value.lower())
-            case Role.UPGRADE:
-                upgrade = value.lower() if upgrade is None else b""
-            case Role.EXPECT:
-                if expect is not None or value.lower() != b"100-continue":
-                    return Unreadable(417, "an unknown expectation")
-                expect = value
-            case _:
-                pass  # written anew, or not at all
+        elif role is HOST:
+            if host is not None or not _HOST.fullmatch(value):
+                return Unreadable(400, "not one well-formed Host")
+            host = value
+        elif role is CONTENT_LENGTH:
+            if length is not None or not value.isdigit() or len(value) > _LONGEST_LENGTH:
+                return Unreadable(400, "not one well-formed Content-Length")
+            length = value
+        elif role is TRANSFER_ENCODING:
+            if coding is not None:
+                return Unreadable(400, "two Transfer-Encoding")
+            coding = value.lower()
+        elif role is CONNECTION:
+            connection.append(value.lower())
+        elif role is UPGRADE:
+            upgrade = value.lower() if upgrade is None else b""
+        elif role is EXPECT:
+            if expect is not None or value.lower() != b"100-continue":
+                return Unreadable(417, "an unknown expectation")
+            expect = value
+        # else it is written anew, or not at all
     http_1_0 = minor == b"0"
     if host is None and not http_1_0:
         return Unreadable(400, "no Host")
@@ -251,24 +258,20 @@ def read_response(head: bytes, method: bytes) -> Response | Unreadable:
         role = ROLES[name]
         if role is PASSED:
             lines.append(b"%b: %b\r\n" % (name, value))
-            continue
-        match role:
-            case Role.CONTENT_LENGTH:
-                if length is not None or not value.isdigit() or len(value) > _LONGEST_LENGTH:
-                    return Unreadable(502, "not one well-formed Content-Length")
-                length = value
-            case Role.TRANSFER_ENCODING:
-                if coding is not None or minor == b"0" or value.lower() != b"chunked":
-                    return Unreadable(502, "a Transfer-Encoding that is not one chunked")
-                coding = value
-            case Role.CONNECTION:
-                connection.append(value.lower())
-            case Role.UPGRADE:
-                upgrade = value.lower()
-            case Role.HOP_BY_HOP:
-                pass
-            case _:
-                lines.append(b"%b: %b\r\n" % (name, value))
+        elif role is CONTENT_LENGTH:
+            if length is not None or not value.isdigit() or len(value) > _LONGEST_LENGTH:
+                return Unreadable(502, "not one well-formed Content-Length")
+            length = value
+        elif role is TRANSFER_ENCODING:
+            if coding is not None or minor == b"0" or value.lower() != b"chunked":
+                return Unreadable(502, "a Transfer-Encoding that is not one chunked")
+            coding = value
+        elif role is CONNECTION:
+            connection.append(value.lower())
+        elif role is UPGRADE:
+            upgrade = value.lower()
+        elif role is not HOP_BY_HOP:
+            lines.append(b"%b: %b\r\n" % (name, value))
     if coding is not None and length is not None:
         return Unreadable(502, "both Transfer-Encoding and Content-Length")
     options = _options(connection)
