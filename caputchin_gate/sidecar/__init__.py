@@ -5,7 +5,7 @@
                verdicts.py                  ... and about the decision
     moving     client.py  upstream.py       one asyncio protocol a side
                request_body.py  exchange.py one request between them, from its head to the end of its answer
-               tunnel.py                    after a WebSocket's 101
+               tunnel.py  writing.py        after a WebSocket's 101; several pieces in one write
     the rest   upstreams.py                 connections kept, health, which server is next
                answers.py  counters.py      what the relay answers itself; what it counts
     processes  relay.py  worker.py          what the connections of a process share; one worker's life

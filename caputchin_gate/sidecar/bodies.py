@@ -158,8 +158,3 @@ class Chunked:
 Reader: TypeAlias = NoBody | FixedLength | UntilClose | Chunked
 
 LAST_CHUNK: Final = b"0\r\n\r\n"
-
-
-def chunk(content: bytes) -> bytes:
-    """Content as one chunk; not for empty content, which would end the body."""
-    return b"%x\r\n%b\r\n" % (len(content), content)

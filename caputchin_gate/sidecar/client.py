@@ -21,6 +21,7 @@ from caputchin_gate.sidecar.exchange import Exchange
 from caputchin_gate.sidecar.forwarding import Forwarding
 from caputchin_gate.sidecar.request_body import RequestBody
 from caputchin_gate.sidecar.wire import Unreadable, head_end, read_request
+from caputchin_gate.sidecar.writing import write_together
 
 if TYPE_CHECKING:
     from caputchin_gate.sidecar.relay import Relay
@@ -245,7 +246,7 @@ class ClientConnection(asyncio.Protocol):
     def write(self, *pieces: bytes) -> None:
         """In one system call."""
         if not self.transport.is_closing():
-            self.transport.writelines(pieces)
+            write_together(self.transport, *pieces)
 
     def write_continue(self) -> None:
         self.write(answers.CONTINUE)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, cast
 from caputchin_gate.sidecar.bodies import LAST_CHUNK, BadFraming, UntilClose
 from caputchin_gate.sidecar.settings import Timeouts
 from caputchin_gate.sidecar.wire import RESPONSE_LIMITS, Response, Unreadable, head_end, read_response
+from caputchin_gate.sidecar.writing import write_together
 
 if TYPE_CHECKING:
     from caputchin_gate.sidecar.exchange import Exchange
@@ -88,11 +89,9 @@ class UpstreamConnection(asyncio.Protocol):
     def write_body(self, content: bytes) -> None:
         head, self._head = self._head, b""
         if self._chunks:
-            self.transport.writelines((head, b"%x\r\n" % len(content), content, b"\r\n"))
-        elif head:
-            self.transport.writelines((head, content))
+            write_together(self.transport, head, b"%x\r\n" % len(content), content, b"\r\n")
         else:
-            self.transport.write(content)
+            write_together(self.transport, head, content)
 
     def end_body(self) -> None:
         if self._chunks:
