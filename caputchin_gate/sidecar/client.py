@@ -230,16 +230,18 @@ class ClientConnection(asyncio.Protocol):
         coming = body if isinstance(body, RequestBody) and not body.complete else None
         # When a body is complete, it is read on all the same, to learn that the client goes away.
         wanted = coming.wanted if coming is not None else body is None or not self._unread
+        pace = coming.pace(self._relay.settings.timeouts) if coming is not None else None
         if wanted and self._paused_at is not None:
-            if coming is not None:
-                coming.pace.excuse(now - self._paused_at)
+            if pace is not None:
+                pace.excuse(now - self._paused_at)
             self._paused_at = None
             self.transport.resume_reading()
         elif not wanted and self._paused_at is None:
             self._paused_at = now
             self.transport.pause_reading()
         if body is not None and not self._is_full:
-            self.deadline = coming.pace.ends(now, coming.received) if coming is not None and wanted else math.inf
+            ends = pace.ends(now, coming.received) if pace is not None and coming is not None else math.inf
+            self.deadline = ends if wanted else math.inf
 
     # Writing
 

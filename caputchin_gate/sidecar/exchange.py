@@ -16,7 +16,7 @@ import time
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, Final, assert_never
 
-from caputchin_gate.awaited_body import AwaitedBody, Pace
+from caputchin_gate.awaited_body import AwaitedBody
 from caputchin_gate.decision_log import logger, place_of
 from caputchin_gate.effects import BodyEnd
 from caputchin_gate.kept_body import KeptBody
@@ -62,14 +62,13 @@ class Exchange:
     )
 
     def __init__(self, relay: Relay, client: ClientConnection, request: Request, now: float) -> None:
-        timeouts = relay.settings.timeouts
         self._relay = relay
         self.client = client
         self.request = request
         self.body: RequestBody | NoRequestBody = NO_REQUEST_BODY
         if request.body is not NO_BODY:
-            self.body = RequestBody(client, request, Pace(timeouts.body_stall, timeouts.body_rate))
-        self.deadline = now + timeouts.total  # for the beginning of the answer
+            self.body = RequestBody(client, request)
+        self.deadline = now + relay.settings.timeouts.total  # for the beginning of the answer
         self._upstream: UpstreamConnection | None = None
         self._task: asyncio.Task[None] | None = None
         self._decision: Decision = UNGUARDED

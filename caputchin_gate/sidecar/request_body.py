@@ -13,6 +13,7 @@ from caputchin_gate.effects import BodyEnd, LastPiece
 
 if TYPE_CHECKING:
     from caputchin_gate.sidecar.client import ClientConnection
+    from caputchin_gate.sidecar.settings import Timeouts
     from caputchin_gate.sidecar.wire import Request
 
 
@@ -54,16 +55,16 @@ NO_REQUEST_BODY: Final = NoRequestBody()
 
 
 class RequestBody:
-    __slots__ = ("_client", "_expects", "_held", "_reader", "_sink", "_waiter", "broken", "pace", "received")
+    __slots__ = ("_client", "_expects", "_held", "_pace", "_reader", "_sink", "_waiter", "broken", "received")
 
-    def __init__(self, client: ClientConnection, request: Request, pace: Pace) -> None:
+    def __init__(self, client: ClientConnection, request: Request) -> None:
         self._client = client
         self._reader = request.body
         self._expects = request.expects
         self._held: list[bytes] = []
         self._sink: Sink | None = None
         self._waiter: asyncio.Future[None] | None = None
-        self.pace = pace
+        self._pace: Pace | None = None
         self.received = 0
         self.broken: BodyEnd | None = None  # why no more will come although it is not complete
 
@@ -77,6 +78,12 @@ class RequestBody:
         if self._reader.done or self.broken is not None:
             return False
         return self._waiter is not None or (self._sink is not None and not self._sink.is_full)
+
+    def pace(self, timeouts: Timeouts) -> Pace:
+        """The time it may take; most bodies come with their head, and never need it."""
+        if self._pace is None:
+            self._pace = Pace(timeouts.body_stall, timeouts.body_rate)
+        return self._pace
 
     # From the client
 
