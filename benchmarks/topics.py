@@ -25,6 +25,7 @@ TOPICS = (
     "token_search",
     "upload",
     "sidecar",
+    "sidecar_uploads",
     "upstream",
 )
 
