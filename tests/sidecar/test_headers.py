@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hmac
 import re
-import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -15,6 +14,7 @@ from caputchin_gate.secret import Secret
 from caputchin_gate.sidecar.forwarding import forwarding_lines
 from caputchin_gate.sidecar.verdicts import Signer, verdict_lines, word_of
 from caputchin_gate.verdict import Decision, Reason
+from tests.servers import ROOT
 from tests.sidecar.running import Running, sidecar
 from tests.sidecar.scripted import Play, Scripted
 from tests.sidecar.talking import talk
@@ -134,14 +134,20 @@ def test_ghsa_vjrc_mh2v_45x6_nothing_of_the_gates_or_of_a_hop_comes_from_a_clien
     assert not any("_" in name for name in names)
 
 
-def test_a_verdict_can_be_checked_with_its_signature(running: Running, upstream: Scripted) -> None:
+def test_a_verdict_can_be_checked_as_the_documentation_shows(running: Running, upstream: Scripted) -> None:
+    page = (ROOT / "docs" / "sidecar.md").read_text()
+    (example,) = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    shown: dict[str, Any] = {}
+    exec(example, shown)
+    is_from_the_gate = shown["is_from_the_gate"]
     token = fresh_token()
-    fields = dict(seen(running, upstream, f"POST /contact?a=b\n{FORM}", f"caputchin-token={token}".encode()))
-    found = re.fullmatch(r"t=(\d+),v1=([0-9a-f]{64})", fields["x-caputchin-signature"])
-    assert found is not None
-    assert abs(time.time() - int(found[1])) < 60
-    told = f"{found[1]}\nPOST\n/contact\nadmitted\nverified"
-    assert hmac.new(KEY.encode(), told.encode(), "sha256").hexdigest() == found[2]
+    fields = seen(running, upstream, f"POST /contact?a=b\n{FORM}", f"caputchin-token={token}".encode())
+    headers = {name.title(): value for name, value in fields}
+    assert is_from_the_gate("POST", "/contact", headers, KEY)
+    assert not is_from_the_gate("POST", "/other", headers, KEY)
+    assert not is_from_the_gate("POST", "/contact", {**headers, "X-Caputchin-Reason": "receipt"}, KEY)
+    assert not is_from_the_gate("POST", "/contact", headers, KEY + "x")
+    assert not is_from_the_gate("POST", "/contact", {}, KEY)
 
 
 def test_what_a_trusted_proxy_says_is_passed_on(trusting: Running, upstream: Scripted) -> None:
