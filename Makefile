@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN     = $(VENV)/bin
 
-.PHONY: demo test check bench docs clean browser services widgets proxies
+.PHONY: demo test check bench simulation docs clean browser services widgets proxies
 
 demo: $(VENV)/.demo
 	$(BIN)/caputchin-gate demo
@@ -18,6 +18,10 @@ check: $(VENV)/.test
 
 bench: $(VENV)/.bench services widgets proxies
 	$(BIN)/python -m benchmarks
+
+# Attacks on a simulated site: writes docs/choosing.md and its picture.
+simulation: $(VENV)/.bench
+	$(BIN)/python -m benchmarks.simulation
 
 # The generated parts of the documentation: the settings reference and the pictures.
 docs: $(VENV)/.test browser
@@ -34,13 +38,18 @@ browser:
 	    exit 1; \
 	  fi; }
 
-# The tests start Redis servers of their own; a running service is not touched.
+# The tests start servers of their own; a running service is not touched. nginx is often outside of a user's PATH.
+SERVICES = redis-server nginx caddy
+
 services:
-	@command -v redis-server >/dev/null || { \
+	@export PATH="$$PATH:/usr/sbin"; for service in $(SERVICES); do \
+	  command -v $$service >/dev/null || missing="$$missing $$service"; \
+	done; \
+	[ -z "$$missing" ] || { \
 	  if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
-	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq redis-server >/dev/null; \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing >/dev/null; \
 	  else \
-	    echo "The tests of the Redis store need a Redis server: install the package 'redis-server' of your system."; \
+	    echo "The tests need Redis, nginx and Caddy: install the packages$$missing of your system."; \
 	    exit 1; \
 	  fi; }
 
@@ -54,8 +63,10 @@ proxies:
 	    exit 1; \
 	  fi; }
 
-# The providers' own packages, unmodified: widgets for the browser tests, and what the benchmarks compare with.
-PACKAGES = @cap.js/widget@0.1.57 @cap.js/wasm@0.0.6 @cap.js/server@4.0.5 altcha@3.2.2 altcha-2@npm:altcha@2.3.0
+# The providers' own packages, unmodified: widgets for the browser tests, clients of siteverify, and what the benchmarks
+# compare with.
+PACKAGES = @cap.js/widget@0.1.57 @cap.js/wasm@0.0.6 @cap.js/server@4.0.5 altcha@3.2.2 altcha-2@npm:altcha@2.3.0 \
+  @cloudflare/pages-plugin-turnstile@1.0.2 @friendlycaptcha/server-sdk@0.3.0 express-turnstile@1.0.8
 
 widgets: .widgets/.installed
 

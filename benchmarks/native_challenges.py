@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import math
 import os
 import time
 import tracemalloc
@@ -14,9 +15,14 @@ from benchmarks.harness import MICRO, Row, at_most, by_turns, cpu_seconds
 from benchmarks.requests import PEER
 from benchmarks.solutions import challenges, solved
 from caputchin_gate.client_address import network_of
+from caputchin_gate.difficulty import Hardening
+from caputchin_gate.drivers import World, run
 from caputchin_gate.effects import ClaimResult, Counted
 from caputchin_gate.engines import Solved
+from caputchin_gate.hardening import Thresholds
+from caputchin_gate.http_client import HttpClient
 from caputchin_gate.stores import open_store
+from caputchin_gate.traffic import Traffic, Watch
 
 CLIENT = network_of(PEER)
 SOLUTIONS = 2_000
@@ -72,13 +78,20 @@ def least_check(tokens: Sequence[str]) -> float:
 
 
 def issue(how_many: int = 5_000) -> float:
-    engine, store, now = challenges(), open_store("memory"), time.time()
+    """Client and site are counted, a thousand a second, so that the site's record is swapped five times."""
+    engine, world, started = challenges(), World(HttpClient(), open_store("memory")), time.time()
+    calm = Thresholds(spike=(math.inf, math.inf, math.inf))  # nothing to log
+    traffic = Traffic(("default",), os.urandom(32), Watch(thresholds=calm))
 
     def all_of_them() -> None:
-        for _ in range(how_many):
-            if not isinstance(store.count(b"0123456789abcdef", WINDOW, now), Counted):
+        for number in range(how_many):
+            now = started + number / 1000
+            if not isinstance(world.store.count(b"0123456789abcdef", WINDOW, now), Counted):
                 raise RuntimeError("the store did not count")
-            engine.issue(now=now, nonce=os.urandom(4), step=1, client=CLIENT)
+            state = run(traffic.asked("default", PEER, CLIENT, now), world)
+            if not isinstance(state, Hardening):
+                raise RuntimeError("the cap on all was reached")
+            engine.issue(now=now, nonce=os.urandom(4), step=1, state=state, client=CLIENT)
 
     return cpu_seconds(all_of_them, how_many)
 

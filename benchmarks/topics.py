@@ -27,6 +27,7 @@ TOPICS = (
     "sidecar",
     "sidecar_uploads",
     "upstream",
+    "simulation",
 )
 
 

@@ -5,10 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import Final
 from urllib.parse import urlsplit
-
-_HOST_AND_PORT: Final = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]*)):([0-9]{1,5})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,20 +33,9 @@ class Address:
             return False
 
 
-def listening(text: str) -> Address | None:
-    """`127.0.0.1:8080`, `[::1]:8080`, `:8080` for every address of the machine, `unix:/run/gate.sock`."""
-    path = _socket_path(text)
-    if path is not None:
-        return Address(path=path)
-    found = _HOST_AND_PORT.fullmatch(text)
-    if found is None or int(found[3]) > 65535:
-        return None
-    return Address(host=found[1] or found[2], port=int(found[3]))
-
-
 def upstream(text: str) -> Address | None:
     """`http://127.0.0.1:8000`, `https://app.internal`, `unix:/run/app.sock`. No path, user or query."""
-    path = _socket_path(text)
+    path = socket_path(text)
     if path is not None:
         return Address(path=path)
     try:
@@ -64,6 +50,7 @@ def upstream(text: str) -> Address | None:
     return Address(host=host, port=port or {"http": 80, "https": 443}[parts.scheme], tls=parts.scheme == "https")
 
 
-def _socket_path(text: str) -> str | None:
+def socket_path(text: str) -> str | None:
+    """The path in `unix:/run/gate.sock` or `unix:///run/gate.sock`."""
     found = re.fullmatch(r"unix:(?://)?(/[^\0]+)", text)
     return found[1] if found is not None else None

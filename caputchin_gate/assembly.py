@@ -9,56 +9,107 @@ import hashlib
 import hmac
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from caputchin_gate.client_address import TrustedProxies
 from caputchin_gate.clock import Clock
 from caputchin_gate.config import Configuration, of_route
 from caputchin_gate.endpoints import Endpoints, Site
+from caputchin_gate.endpoints.caputchin_files import HOST, WIDGET, files_of
+from caputchin_gate.endpoints.files import File
+from caputchin_gate.endpoints.siteverify.test_keys import SITE_KEYS as TEST_SITE_KEYS
 from caputchin_gate.engines import Engine, purpose_key
 from caputchin_gate.engines.cap import CapChallenges
+from caputchin_gate.engines.caputchin import CaputchinSessions, EitherToken
 from caputchin_gate.engines.native import NativeChallenges
 from caputchin_gate.engines.rsw import TimeLock
 from caputchin_gate.policy import OwnPath, Terms
 from caputchin_gate.provider_tables import InProcessProvider
 from caputchin_gate.providers import Upstream
+from caputchin_gate.quotas import Quota
 from caputchin_gate.receipt import USES, Receipts
 from caputchin_gate.routes import RouteTable, Rule
 from caputchin_gate.secret import Secret
+from caputchin_gate.settings import SITE
 from caputchin_gate.stores import Store
 from caputchin_gate.tokens import Places
+from caputchin_gate.traffic import Traffic
 from caputchin_gate.verification import Demands, InProcess, Verifier
 
 if TYPE_CHECKING:
     from caputchin_gate.engines.altcha.challenges import AltchaChallenges
 
-_DEFAULT_SITE: Final[Mapping[str, Any]] = {"site_key": "default", "secret": (), "domains": ()}
+_DEFAULT_SITE: Final[Mapping[str, Any]] = {
+    **{name: setting.default for name, setting in SITE.items()},
+    "site_key": "default",
+}
 
 
-def own_endpoints(configuration: Configuration, store: Store, clock: Clock, trusted: TrustedProxies) -> Endpoints:
+def own_endpoints(
+    configuration: Configuration, store: Store, clock: Clock, trusted: TrustedProxies, log_key: bytes
+) -> Endpoints:
     own = configuration.in_process
     keys = _signing_keys(own["signing_key"], store)
     kinds = _kinds_in_process(configuration)
-    cap = _cap_challenges(configuration, keys) if "cap" in kinds else {}
+    time_lock = _time_lock(configuration, keys) if kinds & {"cap", "caputchin"} else None
+    cap = _cap_challenges(configuration, keys, time_lock) if "cap" in kinds else {}
+    caputchin = _caputchin_sessions(configuration, keys, time_lock) if "caputchin" in kinds else {}
     altcha = _altcha_challenges(configuration, keys) if "altcha" in kinds else {}
     sites = {
         site["site_key"]: Site(
-            NativeChallenges(
-                keys,
-                site_key=site["site_key"],
-                lifetime=int(own["lifetime"]),
-                binding=own["client_binding"],
-                cap=own["challenges_per_minute"],
-            ),
+            _native_challenges(configuration, keys, site["site_key"], site["domains"]),
             secrets=site["secret"],
             domains=frozenset(host.lower() for host in site["domains"]),
             cap=cap.get(site["site_key"]),
             altcha=altcha.get(site["site_key"]),
+            caputchin=caputchin.get(site["site_key"]),
+            status=site["status"],
+            quota=_quota(site),
+            dialects=site["dialects"],
+            actions=site["actions"],
+            score=site["score"] if site["v3"] else None,
         )
         for site in configuration.sites or (_DEFAULT_SITE,)
     }
     counting_key = hmac.digest(keys[0], b"caputchin_gate counting clients", "sha256")
-    return Endpoints(own["mount"], sites, clock, trusted, counting_key)
+    watch = replace(own["hardening"]["watch"], most_in_all=own["challenges_per_minute_in_all"])
+    test_keys = TEST_SITE_KEYS if configuration.top["allow_test_keys"] else ()
+    return Endpoints(
+        own["mount"],
+        sites,
+        clock,
+        trusted,
+        counting_key,
+        Traffic(sites, counting_key, watch),
+        caputchin_files=_caputchin_files(own) if "caputchin" in kinds else {},
+        ipv6_prefix=own["ipv6_prefix"],
+        test_sites={key: Site(_native_challenges(configuration, keys, key)) for key in test_keys},
+        verifications_per_minute=own["verifications_per_minute"],
+        wrong_secrets_per_minute=own["wrong_secrets_per_minute"],
+        log_key=log_key,
+    )
+
+
+def _native_challenges(
+    configuration: Configuration, keys: Sequence[bytes], site_key: str, domains: Sequence[str] = ()
+) -> NativeChallenges:
+    own = configuration.in_process
+    return NativeChallenges(
+        keys,
+        site_key=site_key,
+        lifetime=int(own["lifetime"]),
+        binding=own["client_binding"],
+        cap=own["challenges_per_minute"],
+        multipliers=own["hardening"]["multipliers"],
+        hosts=tuple(host.lower() for host in domains),
+    )
+
+
+def _quota(site: Mapping[str, Any]) -> Quota | None:
+    if site["quota"] is None:
+        return None
+    return Quota(site["site_key"], site["quota"], refuses=site["over_quota"] == "refuse")
 
 
 def _kinds_in_process(configuration: Configuration) -> set[str]:
@@ -66,12 +117,18 @@ def _kinds_in_process(configuration: Configuration) -> set[str]:
     return {provider.kind for provider in providers if isinstance(provider, InProcessProvider)}
 
 
-def _cap_challenges(configuration: Configuration, keys: Sequence[bytes]) -> dict[str, CapChallenges]:
-    """Cap's side of each site. Making the primes of squarings takes a moment, and all sites share them."""
+def _time_lock(configuration: Configuration, keys: Sequence[bytes]) -> TimeLock | None:
+    """Making the primes of squarings takes a moment, and all sites share them."""
+    squarings = configuration.in_process["cap"]["work"].squarings
+    return TimeLock(purpose_key(keys[0], "cap squarings"), squarings) if squarings else None
+
+
+def _cap_challenges(
+    configuration: Configuration, keys: Sequence[bytes], time_lock: TimeLock | None
+) -> dict[str, CapChallenges]:
+    """Cap's side of each site."""
     own = configuration.in_process
     cap = own["cap"]
-    squarings = cap["work"].squarings
-    time_lock = TimeLock(purpose_key(keys[0], "cap squarings"), squarings) if squarings else None
     return {
         site["site_key"]: CapChallenges(
             keys,
@@ -81,9 +138,36 @@ def _cap_challenges(configuration: Configuration, keys: Sequence[bytes]) -> dict
             challenge_lifetime=int(cap["lifetime"]),
             token_lifetime=int(cap["token_lifetime"]),
             time_lock=time_lock,
+            multipliers=own["hardening"]["multipliers"],
         )
         for site in configuration.sites or (_DEFAULT_SITE,)
     }
+
+
+def _caputchin_sessions(
+    configuration: Configuration, keys: Sequence[bytes], time_lock: TimeLock | None
+) -> dict[str, CaputchinSessions]:
+    """Caputchin's side of each site: its work is Cap's."""
+    own = configuration.in_process
+    cap = own["cap"]
+    return {
+        site["site_key"]: CaputchinSessions(
+            keys,
+            site_key=site["site_key"],
+            work=cap["work"],
+            binding=own["client_binding"],
+            challenge_lifetime=int(cap["lifetime"]),
+            time_lock=time_lock,
+            multipliers=own["hardening"]["multipliers"],
+        )
+        for site in configuration.sites or (_DEFAULT_SITE,)
+    }
+
+
+def _caputchin_files(own: Mapping[str, Any]) -> Mapping[str, File]:
+    """Without a public origin the gate is on the origin of its pages, whatever that is: no client tells it."""
+    origin = own["caputchin"]["public_origin"] or ""
+    return files_of(own["caputchin"]["widget"] or {}, origin + own["mount"])
 
 
 def _altcha_challenges(configuration: Configuration, keys: Sequence[bytes]) -> dict[str, AltchaChallenges]:
@@ -98,6 +182,7 @@ def _altcha_challenges(configuration: Configuration, keys: Sequence[bytes]) -> d
             lifetime=int(own["lifetime"]),
             binding=own["client_binding"],
             cap=own["challenges_per_minute"],
+            multipliers=own["hardening"]["multipliers"],
         )
         for site in configuration.sites or (_DEFAULT_SITE,)
     }
@@ -115,9 +200,11 @@ def verifiers_of(configuration: Configuration, endpoints: Endpoints | None) -> d
     for name, provider in configuration.providers.items():
         match provider:
             case InProcessProvider(kind=kind, token_field=token_field):
-                sites = endpoints.sites.values() if endpoints else ()
+                sites = [site for site in endpoints.sites.values() if site.is_served] if endpoints else []
                 engines = (*_foreign_engines(kind, configuration), *(_engine(kind, site) for site in sites))
-                verifiers[name] = InProcess(kind, token_field, engines)
+                quotas = {site.key: site.quota for site in sites if site.quota is not None}
+                prefix = configuration.in_process["ipv6_prefix"]
+                verifiers[name] = InProcess(kind, token_field, engines, quotas, prefix)
             case Upstream():
                 verifiers[name] = provider
     return verifiers
@@ -129,6 +216,8 @@ def _engine(kind: str, site: Site) -> Engine:
         return site.cap
     if kind == "altcha" and site.altcha is not None:
         return site.altcha
+    if kind == "caputchin" and site.caputchin is not None:
+        return EitherToken(site.caputchin, site.challenges)
     return site.challenges
 
 
@@ -146,8 +235,10 @@ def route_table(
     configuration: Configuration, verifiers: Mapping[str, Verifier], endpoints: Endpoints | None, store: Store
 ) -> RouteTable[Terms | OwnPath]:
     rules: list[Rule[Terms | OwnPath]] = []
-    if endpoints is not None:
-        rules.append(Rule(f"* {endpoints.mount}/{{rest:path}}", OwnPath(endpoints), own=True))
+    front_proxy = configuration.top["forward_auth"]
+    if endpoints is not None or front_proxy is not None:
+        mount = configuration.in_process["mount"]
+        rules.append(Rule(f"* {mount}/{{rest:path}}", OwnPath(mount, endpoints, front_proxy), own=True))
     keys = _signing_keys(configuration.in_process["signing_key"], store) if configuration.has_receipts else ()
     for route in configuration.routes:
         rules.append(Rule(route["match"], _terms(route, configuration, verifiers, keys), route["method_override"]))
@@ -223,7 +314,17 @@ def warnings_of(configuration: Configuration) -> list[str]:
     for name, provider in configuration.providers.items():
         if isinstance(provider, Upstream):
             warnings += (f"provider {name}: {warning}" for warning in provider.warnings())
+    if configuration.top["forward_auth"] is not None:
+        warnings += (
+            f"route {route['match']!r}: a form's token is in the body, which forward-auth never sees: "
+            'with token_from = ["header", "cookie"] a page can carry it in a cookie'
+            for route in configuration.routes
+            if not {"query", "cookie"} & set(of_route(route, configuration.top, "token_from") or ())
+        )
     own = any(isinstance(provider, InProcessProvider) for provider in configuration.providers.values())
     if configuration.top["store"] == "memory" and (own or configuration.has_receipts):
         warnings.append('store = "memory" knows one process only: with several workers use "sqlite"')
+    bundle = configuration.in_process["caputchin"]["widget"]
+    if bundle is not None and HOST not in bundle[WIDGET]:
+        warnings.append(f"in_process.caputchin.widget: {HOST.decode()} does not stand in it, so it is served as it is")
     return warnings

@@ -14,12 +14,15 @@ import json
 import logging
 import os
 import signal
+import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import fields
 from typing import Any, Final, NoReturn
 
 from caputchin_gate import ConfigurationError, Passed, Verdict, __version__, load_gate
+from caputchin_gate.settings import Wrong, address
 
 DONE: Final = 0
 FINDING: Final = 1
@@ -71,30 +74,57 @@ def one_line(text: str) -> str:
 
 
 def demo(typed: argparse.Namespace) -> int:
-    try:
+    with needing("demo", "the demo"):
         from caputchin_gate.demo import server
-    except ModuleNotFoundError as missing:
-        library = (missing.name or "").partition(".")[0]
-        if library not in ("starlette", "uvicorn"):
-            raise
-        raise WrongUse(f"the demo needs {library}: pip install 'caputchin-gate[demo]'") from None
-    try:
-        listener = server.listen(typed.host, typed.port)
-    except (OSError, UnicodeError) as failure:
-        why = getattr(failure, "strerror", None) or "not a host name"
-        raise WrongUse(f"can't listen on {typed.host} port {typed.port}: {why} (see --host and --port)") from None
-    server.serve(listener, open_browser=typed.open)
+    server.serve(listen(typed.host, typed.port, "--host and --port"), open_browser=typed.open)
     return DONE
 
 
-def proxy(typed: argparse.Namespace) -> int:
+def serve(typed: argparse.Namespace) -> int:
+    with needing("sidecar", "serve"):
+        from caputchin_gate import serve as server
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("caputchin_gate").setLevel(logging.INFO)
     try:
+        gate = load_gate(typed.file)
+    except ConfigurationError as failure:
+        _list_problems(failure, typed.file)
+        return WRONG_USE
+    if not gate.serves_own_paths:
+        raise WrongUse(f"{typed.file} has nothing to serve: set forward_auth, or verify in process")
+    if typed.listen is None and gate.listen.path is not None:
+        raise WrongUse(f"serve listens on a host and port, not on {gate.listen} (see --listen)")
+    host, port = typed.listen or (gate.listen.host, gate.listen.port)
+    server.serve(gate, listen(host, port, "--listen"))
+    return DONE
+
+
+@contextmanager
+def needing(extra: str, what: str) -> Iterator[None]:
+    """Where the libraries of an extra are imported: says what to install if one is missing."""
+    try:
+        yield
+    except ModuleNotFoundError as missing:
+        library = (missing.name or "").partition(".")[0]
+        if library not in ("starlette", "uvicorn", "uvloop"):
+            raise
+        raise WrongUse(f"{what} needs {library}: pip install 'caputchin-gate[{extra}]'") from None
+
+
+def listen(host: str, port: int, options: str) -> socket.socket:
+    """A listening socket; port 0 is any free one."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server(address, family=family)
+    except (OSError, UnicodeError) as failure:
+        why = getattr(failure, "strerror", None) or "not a host name"
+        raise WrongUse(f"can't listen on {host} port {port}: {why} (see {options})") from None
+
+
+def proxy(typed: argparse.Namespace) -> int:
+    with needing("sidecar", "proxy"):
         from caputchin_gate.sidecar import command
         from caputchin_gate.sidecar.listening import CantListen
-    except ModuleNotFoundError as missing:
-        if missing.name != "uvloop":
-            raise
-        raise WrongUse("the sidecar needs uvloop: pip install 'caputchin-gate[sidecar]'") from None
     given = {"listen": typed.listen, "upstream": typed.upstream, "admin": typed.admin, "workers": typed.workers}
     try:
         ended_well = command.serve(typed.file, {key: value for key, value in given.items() if value is not None})
@@ -180,6 +210,10 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--admin", metavar="ADDRESS", help="where health and metrics are")
     command.add_argument("--workers", metavar="N", type=_whole, help="how many processes share the work")
     command.set_defaults(command=proxy)
+    command = commands.add_parser("serve", help="answer challenges, siteverify and forward-auth, without proxying")
+    command.add_argument("file", metavar="gate.toml")
+    command.add_argument("--listen", type=_address, metavar="HOST:PORT", help="port 0 picks a free one")
+    command.set_defaults(command=serve)
 
     command = commands.add_parser("check", help="name every problem of a gate.toml; exit 1 if there is any")
     command.add_argument("file", metavar="gate.toml")
@@ -197,6 +231,13 @@ def _whole(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) < 6):
         raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a whole number")
     return int(text)
+
+
+def _address(text: str) -> tuple[str, int]:
+    try:
+        return address(text)
+    except Wrong as wrong:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} {wrong.what}: {wrong.fix}") from None
 
 
 def _port(text: str) -> int:

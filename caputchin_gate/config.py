@@ -12,14 +12,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from caputchin_gate.asn import open_datacenters
+from caputchin_gate.endpoints.siteverify.paths import RESERVED_SITE_KEYS
+from caputchin_gate.endpoints.siteverify.test_keys import SECRETS as TEST_SECRETS
+from caputchin_gate.endpoints.siteverify.test_keys import SITE_KEYS as TEST_SITE_KEYS
 from caputchin_gate.engines.cap import SITE_KEY, Work
+from caputchin_gate.engines.caputchin import LONGEST_SITE_KEY
 from caputchin_gate.errors import ConfigurationError, Problem, nearest
+from caputchin_gate.hardening import Thresholds
 from caputchin_gate.provider_tables import IN_PROCESS_KINDS, InProcessProvider, Provider, read_providers
 from caputchin_gate.providers import Upstream
 from caputchin_gate.routes import RouteTable, Rule
 from caputchin_gate.settings import (
     ALTCHA,
     CAP,
+    CAPUTCHIN,
+    HARDENING,
     IN_PROCESS,
     LIMITS,
     ROUTE,
@@ -30,6 +38,8 @@ from caputchin_gate.settings import (
     TOP,
 )
 from caputchin_gate.tables import Table, list_of, read_table, table_of
+from caputchin_gate.tokens import Source
+from caputchin_gate.traffic import Watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,14 +105,17 @@ def of_route(route: Table, top: Table, key: str) -> Any:
 def read(typed: Table, *, must_guard: bool = False) -> Configuration:
     """Read all settings. Raises ConfigurationError with every problem that was found.
 
-    must_guard: whether settings without any route are a problem.
+    must_guard: whether settings without any route are a problem; not for a server that verifies for other back ends.
     """
     problems: list[Problem] = []
     top = read_table(typed, TOP, "", problems)
     in_process = read_table(table_of(top["in_process"], "in_process", problems), IN_PROCESS, "in_process.", problems)
     in_process["cap"] = _read_cap(in_process["cap"], problems)
+    in_process["hardening"] = _read_hardening(in_process["hardening"], problems)
     altcha = table_of(in_process["altcha"], "in_process.altcha", problems)
     in_process["altcha"] = read_table(altcha, ALTCHA, "in_process.altcha.", problems)
+    caputchin = table_of(in_process["caputchin"], "in_process.caputchin", problems)
+    in_process["caputchin"] = read_table(caputchin, CAPUTCHIN, "in_process.caputchin.", problems)
     limits = read_table(table_of(top["limits"], "limits", problems), LIMITS, "limits.", problems)
     sidecar = _read_sidecar(table_of(top["sidecar"], "sidecar", problems), problems)
     sites = tuple(
@@ -111,17 +124,15 @@ def read(typed: Table, *, must_guard: bool = False) -> Configuration:
         )
         for index, site in enumerate(list_of(in_process["sites"], "in_process.sites", problems))
     )
-    for index, site in enumerate(sites):
-        if site["site_key"] is None:
-            problems.append(Problem(f"in_process.sites[{index}].site_key", "is missing"))
-        elif site["site_key"] in {earlier["site_key"] for earlier in sites[:index]}:
-            problems.append(Problem(f"in_process.sites[{index}].site_key", "stands there twice"))
+    problems += _site_problems(sites)
     named, default = read_providers(top, problems)
     problems += _site_key_problems(named.values(), sites)
     routes = tuple(_read_routes(top, named, default, problems))
     problems += _route_problems(routes, top)
     problems += _receipt_problems(routes, top)
-    if must_guard and not routes:
+    problems += _forward_auth_problems(routes, top)
+    verifies_for_others = any(site["secret"] for site in sites) and top["forward_auth"] is None
+    if must_guard and not routes and not verifies_for_others:
         problems.append(NOTHING_PROTECTED)
     if problems:
         raise ConfigurationError(problems)
@@ -173,17 +184,49 @@ def _read_sidecar(typed: Table, problems: list[Problem]) -> Table:
     return table
 
 
-def _site_key_problems(provided: Iterable[Provider], sites: Sequence[Table]) -> Iterable[Problem]:
-    """The widgets of some kinds name their site in the path."""
-    if not any(isinstance(provider, InProcessProvider) and provider.kind in ("cap", "altcha") for provider in provided):
-        return
+def _site_problems(sites: Sequence[Table]) -> Iterable[Problem]:
+    """A site is told by its key in pages and paths, and by its secret where other back ends verify."""
     for index, site in enumerate(sites):
-        if site["site_key"] is not None and not SITE_KEY.fullmatch(site["site_key"]):
-            yield Problem(
-                f"in_process.sites[{index}].site_key",
-                "can't stand in a path",
-                "use up to 64 letters, digits, '-' and '_'",
-            )
+        key, earlier = site["site_key"], sites[:index]
+        where = f"in_process.sites[{index}]"
+        if key is None:
+            yield Problem(f"{where}.site_key", "is missing")
+        elif key in {one["site_key"] for one in earlier}:
+            yield Problem(f"{where}.site_key", "stands there twice")
+        elif key in RESERVED_SITE_KEYS:
+            yield Problem(f"{where}.site_key", f"{key!r} is a path of the gate's own", "choose another one")
+        elif key in TEST_SITE_KEYS:
+            yield Problem(f"{where}.site_key", "is one of the public test keys", "choose another one")
+        if any(secret.reveal() in TEST_SECRETS for secret in site["secret"]):
+            yield Problem(f"{where}.secret", "is one of the public test keys", "make one of your own")
+        if not set(site["secret"]).isdisjoint(secret for one in earlier for secret in one["secret"]):
+            yield Problem(f"{where}.secret", "is another site's too", "a secret has to tell whose tokens it verifies")
+
+
+def _read_hardening(typed: object, problems: list[Problem]) -> Table:
+    """[in_process.hardening]: its settings, with what is watched for them."""
+    where = "in_process.hardening"
+    table = read_table(table_of(typed, where, problems), HARDENING, f"{where}.", problems)
+    thresholds = Thresholds(**{field.name: table[field.name] for field in dataclasses.fields(Thresholds)})
+    watch = Watch(table["enabled"], thresholds, bad_after=table["bad_after"], remembered=table["bad_for"])
+    if table["asn_database"] is not None:
+        try:
+            is_datacenter = open_datacenters(table["asn_database"], table["datacenter_asns"])
+            watch = dataclasses.replace(watch, is_datacenter=is_datacenter)
+        except ConfigurationError as failure:
+            problems += failure.problems
+    return {**table, "watch": watch}
+
+
+def _site_key_problems(provided: Iterable[Provider], sites: Sequence[Table]) -> Iterable[Problem]:
+    """The widgets of some kinds name their site in the path, and Caputchin's tokens name it."""
+    kinds = {provider.kind for provider in provided if isinstance(provider, InProcessProvider)}
+    for index, site in enumerate(sites):
+        where, key = f"in_process.sites[{index}].site_key", site["site_key"]
+        if key is not None and kinds & {"cap", "altcha"} and not SITE_KEY.fullmatch(key):
+            yield Problem(where, "can't stand in a path", "use up to 64 letters, digits, '-' and '_'")
+        elif key is not None and "caputchin" in kinds and len(key) > LONGEST_SITE_KEY:
+            yield Problem(where, "is too long for a token", f"use up to {LONGEST_SITE_KEY} characters")
 
 
 # Routes
@@ -250,6 +293,19 @@ def _receipt_problems(routes: Sequence[Table], top: Table) -> Iterable[Problem]:
     for route, has_receipt in zip(routes, with_receipt, strict=True):
         if route["receipt_uses"] is not None and not has_receipt:
             yield Problem(f"route {route['match']!r}: receipt_uses", "has no meaning without receipt", fix)
+
+
+def _forward_auth_problems(routes: Sequence[Table], top: Table) -> Iterable[Problem]:
+    if top["forward_auth"] is None:
+        return
+    if not top["trusted_proxies"]:
+        what = "believes trusted proxies alone, and there is none"
+        yield Problem("forward_auth", what, "add the addresses that the proxy connects from to trusted_proxies")
+    for route in routes:
+        sources = of_route(route, top, "token_from")
+        if sources is not None and not sources & {Source.HEADER, Source.QUERY, Source.COOKIE}:
+            what = "names bodies alone, and forward-auth never sees one"
+            yield Problem(f"route {route['match']!r}: token_from", what, 'add "header" or "cookie"')
 
 
 def _read_route(

@@ -1,4 +1,7 @@
-"""One log event for each decision about a guarded request. No token, secret, query or body is part of it (R35)."""
+"""One log event for each decision about a guarded request, and for each change of a site's state of hardening.
+
+No token, secret, query, body or address is part of it (threats.md R35).
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import re
 from pathlib import Path
 from typing import Final
 
+from caputchin_gate.difficulty import Hardening
 from caputchin_gate.verdict import Decision, Failed, Misconfigured, Passed, Reason, Unavailable
 
 logger: Final = logging.getLogger("caputchin_gate")
@@ -49,6 +53,24 @@ def log_decision(decision: Decision) -> None:
         ",".join(_printable(code) for code in all_codes),
         extra=event,
     )
+
+
+def log_hardening(site_key: str, before: Hardening, state: Hardening, signal: str | None) -> None:
+    """Log the event `hardening`: a site's state has changed. `signal` is what raised the present one."""
+    words = words_of(state)
+    event = {"event": "hardening", "site_key": site_key, "state": words, "signal": (signal or "").lower() or None}
+    logger.log(
+        logging.WARNING if state > before else logging.INFO,
+        "hardening site=%r state=%r signal=%s",
+        site_key,
+        words,
+        event["signal"],
+        extra=event,
+    )
+
+
+def words_of(state: Hardening) -> str:
+    return state.name.lower().replace("_", " ")
 
 
 def _printable(word: str) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from math import inf
 from typing import Final
 
 from caputchin_gate.errors import ConfigurationError, Problem
@@ -17,6 +16,8 @@ EASIEST: Final = 0x000FFFFF  # the first challenge of a client in its window: ab
 HARDEST: Final = 0x0000FFFF  # the last one below the cap: about 65,536 hashes
 LEAST_CAP: Final = 2
 GREATEST_CAP: Final = 2**14  # a step has 14 bits in the native token (design.md 7)
+LEAST_UNDER_ATTACK: Final = 1.5
+GREATEST_MULTIPLIER: Final = 16.0
 
 _SPACE: Final = 2**32
 _EASIEST_WORK: Final = 4096
@@ -34,17 +35,18 @@ class Hardening(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Multipliers:
-    """How many times the work of a normal challenge each state asks for."""
+    """How many times the work of a normal challenge each state asks for (captchaapi.md 7)."""
 
     suspicious: float = 1.5
     under_attack: float = 4.0
     critical: float = 16.0
 
     def __post_init__(self) -> None:
-        if not 1 <= self.suspicious <= self.under_attack <= self.critical < inf:
-            what = f"{self.suspicious}, {self.under_attack}, {self.critical} do not rise from 1"
-            fix = "each state asks for at least the work of the state before it"
-            raise ConfigurationError([Problem("in_process.multipliers", what, fix)])
+        rise = 1 <= self.suspicious <= self.under_attack <= self.critical <= GREATEST_MULTIPLIER
+        if not rise or self.under_attack < LEAST_UNDER_ATTACK:
+            what = f"{self.suspicious:g}, {self.under_attack:g}, {self.critical:g} can't be used"
+            fix = f"let them rise from 1 to {GREATEST_MULTIPLIER:g}, the second being at least {LEAST_UNDER_ATTACK:g}"
+            raise ConfigurationError([Problem("in_process.hardening.multipliers", what, fix)])
 
     def of(self, state: Hardening) -> float:
         return (1.0, self.suspicious, self.under_attack, self.critical)[state]

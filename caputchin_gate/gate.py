@@ -4,28 +4,32 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal, TypedDict, TypeVar, Unpack
 
 from caputchin_gate import config
+from caputchin_gate.addresses import Address
 from caputchin_gate.assembly import own_endpoints, route_table, verifiers_of, warnings_of
 from caputchin_gate.client_address import TrustedProxies, looks_proxied
 from caputchin_gate.clock import Clock
 from caputchin_gate.config import Configuration, Route
-from caputchin_gate.decision_log import log_decision, logger, place_of
+from caputchin_gate.decision_log import log_decision, logger, place_of, words_of
 from caputchin_gate.drivers import World, ano_body, arun, no_body, run
-from caputchin_gate.effects import BodyEnd, LastPiece
+from caputchin_gate.effects import BodyEnd, Effect, LastPiece
+from caputchin_gate.endpoints.answers import refused
 from caputchin_gate.errors import ConfigurationError, Problem
 from caputchin_gate.http_client import HttpClient
 from caputchin_gate.kept_body import Budget
 from caputchin_gate.messages import RequestHead
-from caputchin_gate.policy import Ruling, Settings, handle, opens_websocket, rule_on
+from caputchin_gate.own_paths import handle, serve
+from caputchin_gate.policy import Answer, PassOn, Ruling, Settings, opens_websocket, rule_on
 from caputchin_gate.provider_tables import InProcessProvider
 from caputchin_gate.providers import Upstream
 from caputchin_gate.secret import Secret
 from caputchin_gate.settings import TOP
 from caputchin_gate.stores import AwaitedStore, Store, open_store
+from caputchin_gate.traffic import Traffic
 from caputchin_gate.verdict import Decision, Failed, Reason, Verdict
 from caputchin_gate.verification import Demands, InFlight, Verification, Visitor, verify
 
@@ -39,6 +43,7 @@ class GateOptions(TypedDict, total=False):
     mode: Literal["enforce", "report"]
     trusted_proxies: Sequence[str]
     forwarded_header: Literal["x-forwarded-for", "forwarded", "x-real-ip"]
+    forward_auth: Literal["nginx", "traefik", "caddy"]
     store: str
     allow_test_keys: bool
     token_from: Sequence[str]
@@ -101,10 +106,12 @@ class Gate:
         self.budget = Budget(configuration.limits["kept_bytes"])
         trusted = TrustedProxies(top["trusted_proxies"], top["forwarded_header"])
         in_process = any(isinstance(provider, InProcessProvider) for provider in configuration.providers.values())
-        endpoints = own_endpoints(configuration, self._store, clock, trusted) if in_process else None
+        log_key = os.urandom(16)
+        endpoints = own_endpoints(configuration, self._store, clock, trusted, log_key) if in_process else None
         self._verifiers = verifiers_of(configuration, endpoints)
         self._default = self._verifiers[configuration.default_provider]
-        verification = Verification(clock, InFlight(configuration.limits["verifications"]))
+        self._traffic = endpoints.traffic if endpoints is not None else Traffic()
+        verification = Verification(clock, InFlight(configuration.limits["verifications"]), traffic=self._traffic)
         domains = {host for site in configuration.sites for host in site["domains"]}
         self._settings = Settings(
             routes=route_table(configuration, self._verifiers, endpoints, self._store),
@@ -112,9 +119,13 @@ class Gate:
             trusted_proxies=trusted,
             allowed_origins=frozenset(domains),
             report_only=top["mode"] == "report",
-            log_key=os.urandom(16),
+            log_key=log_key,
         )
         self._guards = bool(configuration.routes)
+        self._is_asked = top["forward_auth"] is not None
+        self.serves_own_paths = in_process or self._is_asked
+        self._own_paths = configuration.in_process["mount"] + "/" if self.serves_own_paths else None
+        self.listen: Address = configuration.sidecar["listen"][0]
         self.body_timeout: float = configuration.limits["body_timeout"]
         self.untouched = self._settings.routes.untouched
         self.trusted_proxies = trusted
@@ -148,12 +159,27 @@ class Gate:
         )
         return verdict
 
+    def hardening(self) -> dict[str, str]:
+        """The state of each site of in-process verification, as far as this process knows: "normal", "suspicious",
+        "under attack" or "critical".
+        """
+        states = self._traffic.states(self._settings.verification.clock.now())
+        return {site_key: words_of(state) for site_key, state in states.items()}
+
     # For the doors
 
     def must_guard(self) -> None:
         """Raises ConfigurationError when no route is protected: a door before that would be a mistake."""
         if not self._guards:
             raise ConfigurationError([config.NOTHING_PROTECTED])
+
+    def must_not_be_asked(self) -> None:
+        """Raises ConfigurationError when forward-auth is on: a door that can't tell X-Original-URI from X_Original_URI
+        could be told by a client what to decide about.
+        """
+        if self._is_asked:
+            what = "can't be answered through WSGI, which does not tell header names apart"
+            raise ConfigurationError([Problem("forward_auth", what, "use `caputchin-gate serve`, or an ASGI server")])
 
     def handle(self, head: RequestHead, read: Callable[[int], bytes | LastPiece | BodyEnd] = no_body) -> Ruling:
         """What shall happen to a request that is not `untouched`; `read` gives its body piece by piece."""
@@ -168,12 +194,26 @@ class Gate:
         self, head: RequestHead, read: Callable[[int], Awaitable[bytes | LastPiece | BodyEnd]] = ano_body
     ) -> Ruling:
         """The same for asynchronous doors. A cancelled request never gets a ruling, so it is never admitted."""
+        return await self._ruled(handle(head, self._settings), head, read)
+
+    async def aserve(
+        self, head: RequestHead, read: Callable[[int], Awaitable[bytes | LastPiece | BodyEnd]] = ano_body
+    ) -> Ruling:
+        """The same where no application stands behind the gate: everything but its own paths is passed on."""
+        return await self._ruled(serve(head, self._settings), head, read)
+
+    async def _ruled(
+        self,
+        policy: Coroutine[Effect[Any], Any, Ruling | None],
+        head: RequestHead,
+        read: Callable[[int], Awaitable[bytes | LastPiece | BodyEnd]],
+    ) -> Ruling:
         self._notice_proxy(head)
         try:
-            ruling = await arun(handle(head, self._settings), self._world, read)
+            ruling = await arun(policy, self._world, read)
         except Exception as failure:
             ruling = self._broken(failure, head)
-        return self._report(ruling)
+        return self._report(ruling) if ruling is not None else PassOn()
 
     def _notice_proxy(self, head: RequestHead) -> None:
         """Say once that a proxy in front makes all visitors one client: they share its challenges and its rate cap."""
@@ -183,8 +223,11 @@ class Gate:
             logger.warning("%s forwards requests and is not in trusted_proxies: all its visitors are one client", peer)
 
     def _broken(self, failure: Exception, head: RequestHead) -> Ruling:
-        """Whatever breaks between match and verdict is a refusal (threats.md R5)."""
+        """Whatever breaks between match and verdict is a refusal (threats.md R5); the gate's own paths speak JSON."""
         logger.error("internal error: %s", place_of(failure))
+        path = head.path.removeprefix(head.root_path)
+        if self._own_paths is not None and path.startswith(self._own_paths):
+            return Answer(refused(503, "unavailable", retry_after=5))
         decision = Decision(Reason.UNAVAILABLE, method=head.method, details=(type(failure).__name__,))
         return rule_on(decision, head, None, self._settings)
 

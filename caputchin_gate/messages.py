@@ -21,6 +21,7 @@ class RequestHead:
     headers:   values by lower-case name, in the order of arrival
     peer:      the address of the TCP peer, None behind a Unix socket
     scheme:    http or https, as the server says
+    body_seen: whether the gate gets to see the body; a front proxy that asks keeps it to itself
     """
 
     method: str
@@ -31,6 +32,7 @@ class RequestHead:
     headers: Mapping[str, Sequence[str]] = field(default_factory=dict)
     peer: str | None = None
     scheme: str = "http"
+    body_seen: bool = True
 
     def header(self, name: str) -> str | None:
         """The first value of a header (name in lower case), None when it is absent."""

@@ -1,6 +1,6 @@
 """The policy: what happens to one request. Everything that decides is here or below; doors only translate.
 
-    matched?  no rule -> PassOn     the gate's own path -> its endpoint     several rules -> refused
+    matched?  no rule -> PassOn     several rules that differ -> refused
     receipt?  of a submission that was verified lately: admitted, and no token is looked for
     token?    found, missing, ambiguous, unreadable
     verdict?  what the verification says about it
@@ -17,7 +17,7 @@ from typing import Final, Literal, TypeAlias, assert_never
 
 from caputchin_gate.client_address import TrustedProxies, client_of, network_of
 from caputchin_gate.effects import BodyEnd, Claim, ClaimResult, LastPiece, ReadBody
-from caputchin_gate.endpoints import Endpoints, respond
+from caputchin_gate.endpoints import Endpoints
 from caputchin_gate.messages import RequestHead, Response
 from caputchin_gate.receipt import ID_BYTES, Receipt, Receipts
 from caputchin_gate.refusals import NO_STORE, render, wants_json
@@ -61,9 +61,14 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class OwnPath:
-    """The terms of the gate's own paths: they are answered, not guarded."""
+    """The terms of the gate's own paths: they are answered, not guarded.
 
-    endpoints: Endpoints
+    endpoints: None where nothing is verified in process. front_proxy: the kind that may ask, if one may.
+    """
+
+    mount: str
+    endpoints: Endpoints | None
+    front_proxy: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +114,7 @@ Ruling: TypeAlias = PassOn | Admit | Answer
 
 
 async def handle(head: RequestHead, settings: Settings) -> Ruling:
-    """The way of every request that some rule might guard."""
+    """The way of every request that is not answered by the gate's own paths (`own_paths.py`)."""
     match settings.routes.match(head):
         case None:
             return PassOn()
@@ -118,8 +123,8 @@ async def handle(head: RequestHead, settings: Settings) -> Ruling:
         case Ambiguous():  # two readings of one target meet rules that ask for different things (threats.md R16)
             return rule_on(Decision(Reason.TARGET_AMBIGUOUS, method=head.method), head, None, settings)
         case Rule(match=pattern, terms=terms):
-            if isinstance(terms, OwnPath):
-                return Answer(await respond(head, terms.endpoints))
+            if isinstance(terms, OwnPath):  # here only where a proxy asks about it, which knows where that leads
+                return PassOn()
             decision = await decide(head, terms, settings, pattern)
             return rule_on(decision, head, terms, settings)
 
@@ -212,7 +217,7 @@ def receipt_for(decision: Decision, head: RequestHead, terms: Terms | None, sett
     """The cookie that a request has earned: by a token that was verified just now, and by nothing else."""
     if terms is None or terms.receipts is None or decision.reason is not Reason.VERIFIED:
         return None
-    if isinstance(decision.verdict, Passed) and "warning" in decision.verdict.details:
+    if isinstance(decision.verdict, Passed) and decision.verdict.details.get("provider_fail_open"):
         return None  # the provider says yes and admits that it did not look
     clock = settings.verification.clock
     return terms.receipts.issue(

@@ -6,6 +6,7 @@ raises `Wrong` for a value it can't use; the value itself never appears in a mes
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -16,15 +17,21 @@ from typing import Any, Final
 from caputchin_gate import addresses, durations
 from caputchin_gate.addresses import Address
 from caputchin_gate.client_address import TrustedProxies
-from caputchin_gate.difficulty import GREATEST_CAP
+from caputchin_gate.difficulty import GREATEST_CAP, GREATEST_MULTIPLIER, Multipliers
+from caputchin_gate.endpoints.caputchin_files import BESIDE, WIDGET
+from caputchin_gate.endpoints.sites import Status
+from caputchin_gate.endpoints.siteverify.paths import DIALECTS
 from caputchin_gate.engines.altcha import ALGORITHMS
 from caputchin_gate.engines.cap import LEAST_SALT, MOST_PUZZLES, MOST_SALT
 from caputchin_gate.engines.native import LEAST_SIGNING_KEY
 from caputchin_gate.errors import ConfigurationError, closest, nearest
+from caputchin_gate.forward_auth import FRONT_PROXIES
+from caputchin_gate.hardening import Rising, Thresholds
 from caputchin_gate.refusals import is_local_path
 from caputchin_gate.secret import Secret
 from caputchin_gate.stores import open_store
 from caputchin_gate.tokens import Places, Source
+from caputchin_gate.traffic import Watch
 
 LEAST_SITE_SECRET: Final = 16  # characters; the verify endpoint lets everybody guess
 
@@ -227,6 +234,18 @@ def sources(value: object) -> frozenset[Source]:
     return frozenset(map(Source, named))
 
 
+def dialects(value: object) -> frozenset[str]:
+    named = texts(value)
+    for name in named:
+        if name not in DIALECTS:
+            raise Wrong(f"{name!r} is no dialect of siteverify", nearest(name, DIALECTS))
+    return frozenset(named)
+
+
+def status(value: object) -> Status:
+    return Status(choice(*map(str, Status))(value))
+
+
 def on_refuse(value: object) -> str:
     """ "respond", "pass", or "redirect:" and a path of this site (threats.md R37); a redirect is kept as its path."""
     typed = text(value)
@@ -254,12 +273,78 @@ def mount(value: object) -> str:
     return path
 
 
+def public_origin(value: object) -> str:
+    """The place of a site as browsers see it, with the path below which the application is mounted, if any. It is
+    written into a script, so nothing but plain characters.
+    """
+    typed = text(value)
+    host = r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
+    if not re.fullmatch(rf"https?://{host}(?:/[A-Za-z0-9_~-][A-Za-z0-9_.~-]*)*", typed):
+        raise Wrong("is not the origin of a site", 'write it like "https://shop.example", without a slash at the end')
+    return typed
+
+
+def widget_bundle(value: object) -> Mapping[str, bytes]:
+    """The file of a widget, and those that it looks for beside itself, by name. They are read here and now."""
+    path = Path(text(value))
+    files = {WIDGET: _content_of(path)}
+    beside = ((name, path.with_name(name)) for name in BESIDE)
+    return {**files, **{name: _content_of(other) for name, other in beside if other.exists()}}
+
+
+def _content_of(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except (OSError, ValueError) as failure:
+        raise Wrong(f"the file {path.name} can't be read ({type(failure).__name__})") from None
+
+
 def json_pointer(value: object) -> str:
     try:
         Places((), json_pointer=text(value))
     except ConfigurationError as failure:
         raise Wrong(failure.problems[0].what, failure.problems[0].fix) from None
     return text(value)
+
+
+def _three(value: object) -> list[object]:
+    if not isinstance(value, list | tuple) or len(value) != 3:
+        raise Wrong("is not a list of three", "write one for suspicious, one for under attack, one for critical")
+    return list(value)
+
+
+def multipliers(value: object) -> Multipliers:
+    three = [number(1, GREATEST_MULTIPLIER)(item) for item in _three(value)]
+    try:
+        return Multipliers(*three)
+    except ConfigurationError as failure:
+        first = failure.problems[0]
+        raise Wrong(first.what, first.fix) from None
+
+
+def thresholds(high: float) -> Reader:
+    """Three numbers above 0 that rise. `false` switches a signal off: then they are infinite."""
+
+    def read(value: object) -> Rising:
+        if value is False:
+            return math.inf, math.inf, math.inf
+        first, second, third = (number(0, high)(item) for item in _three(value))
+        if not 0 < first <= second <= third:
+            raise Wrong("do not rise from above 0", "or write false to switch it off")
+        return first, second, third
+
+    return read
+
+
+def windows(value: object) -> Rising:
+    first, second, third = (duration(1, 86400)(item) for item in _three(value))
+    return first, second, third
+
+
+def as_numbers(value: object) -> tuple[int, ...]:
+    if not isinstance(value, list | tuple):
+        raise Wrong("is not a list of AS numbers")
+    return tuple(whole(1, 2**32 - 1)(item) for item in value)
 
 
 def squarings(value: object) -> int:
@@ -270,16 +355,28 @@ def receipt(value: object) -> float:
     return 0.0 if value == 0 and not isinstance(value, bool) else duration(10, 300)(value)
 
 
+def address(value: object) -> tuple[str, int]:
+    """Host and port; an IPv6 address stands in brackets."""
+    host, colon, port = text(value).rpartition(":")
+    bracketed = host.startswith("[") and host.endswith("]")
+    if not colon or not port.isascii() or not port.isdecimal() or len(port) > 5 or int(port) > 65535:
+        raise Wrong("names no port", 'write it like "127.0.0.1:8080" or "[::1]:8080"')
+    if not host.strip("[]") or (":" in host and not bracketed):
+        raise Wrong("is no host and port", 'write it like "127.0.0.1:8080" or "[::1]:8080"')
+    return host.strip("[]") if bracketed else host, int(port)
+
+
 def listening(value: object) -> tuple[Address, ...]:
-    found = tuple(addresses.listening(typed) for typed in texts(value))
-    known = tuple(address for address in found if address is not None)
-    if not found or len(known) < len(found):
-        raise Wrong("is no address to listen on", 'write it like "127.0.0.1:8080", "[::]:80" or "unix:/run/gate.sock"')
-    return known
+    """Hosts and ports, or Unix sockets: one, or a list of them."""
+    found = tuple(one_listening(typed) for typed in texts(value))
+    if not found:
+        raise Wrong("is empty")
+    return found
 
 
 def one_listening(value: object) -> Address:
-    return listening(text(value))[0]
+    path = addresses.socket_path(text(value))
+    return Address(*address(value)) if path is None else Address(path=path)
 
 
 def upstreams(value: object) -> tuple[Address, ...]:
@@ -329,7 +426,26 @@ SITE: Final[Mapping[str, Setting]] = {
     "site_key": Setting(text, None, "The public key that pages name.", '"cpt_pub_site"'),
     "secret": Setting(site_secrets, (), "Lets another back end verify tokens of this site.", '{ env = "SITE_SECRET" }'),
     "domains": Setting(texts, (), "The hosts whose pages may ask for challenges; none means any.", '["shop.example"]'),
+    "actions": Setting(texts, (), "The actions its pages name, so that siteverify can tell them.", '["signup"]'),
+    "dialects": Setting(
+        dialects, None, "The dialects of siteverify that its secret is good for; all by default.", '["turnstile"]'
+    ),
+    "v3": Setting(flag, False, "Whether siteverify tells a score, as version 3 of reCAPTCHA does.", "true"),
+    "score": Setting(number(0, 1), 0.7, "The score it then tells, a constant.", "0.9"),
+    "quota": Setting(whole(1, 10**9), None, "Tokens that may be verified in a calendar month (UTC).", "10000"),
+    "over_quota": Setting(
+        choice("serve", "refuse"),
+        "serve",
+        "Whether a site past its quota is served and told so, or gets no more challenges.",
+        '"refuse"',
+    ),
+    "status": Setting(
+        status, Status.ACTIVE, "Whether it is served: active, suspended, deactivated or inactive.", '"suspended"'
+    ),
 }
+
+_WATCH: Final = Watch()
+_USUAL: Final = Thresholds()
 
 IN_PROCESS: Final[Mapping[str, Setting]] = {
     "mount": Setting(mount, "/.caputchin", "The prefix of the gate's own paths.", '"/.caputchin"'),
@@ -343,14 +459,91 @@ IN_PROCESS: Final[Mapping[str, Setting]] = {
         '"require"',
     ),
     "challenges_per_minute": Setting(whole(10, GREATEST_CAP), 100, "The cap for one client network.", "100"),
+    "challenges_per_minute_in_all": Setting(
+        whole(100, 10_000_000), _WATCH.most_in_all, "The cap for all clients and sites together.", "60000"
+    ),
+    "verifications_per_minute": Setting(whole(10, 10**6), 600, "Calls of siteverify by one client network.", "600"),
+    "wrong_secrets_per_minute": Setting(
+        whole(1, 10**6), 60, "How many of them may be with a secret that is none.", "60"
+    ),
+    "ipv6_prefix": Setting(whole(48, 64), 64, "How many bits of an IPv6 address stand for a client network.", "56"),
     "lifetime": Setting(duration(10, 300), 120.0, "How long a challenge lives.", '"2m"'),
+    "hardening": Setting(anything, {}, "How challenges get harder when a site is attacked.", "{ enabled = false }"),
     "cap": Setting(anything, {}, "How Cap's challenges are.", "{ puzzles = 80 }"),
     "altcha": Setting(anything, {}, "How ALTCHA's challenges are.", '{ algorithm = "PBKDF2/SHA-256" }'),
+    "caputchin": Setting(
+        anything, {}, "Where pages get Caputchin's own widget.", '{ widget = "/var/lib/myapp/widget.js" }'
+    ),
     "sites": Setting(
         anything,
         (),
         "The sites that challenges are issued for; by default one that needs no key.",
         '[{ site_key = "shop" }]',
+    ),
+}
+
+# Well-known networks of machines for rent: a beginning, not a list of all.
+_DATACENTERS: Final = (
+    *(14618, 16509),  # Amazon
+    396982,  # Google Cloud
+    8075,  # Microsoft
+    31898,  # Oracle
+    45102,  # Alibaba
+    132203,  # Tencent
+    14061,  # DigitalOcean
+    16276,  # OVHcloud
+    24940,  # Hetzner
+    63949,  # Linode (Akamai)
+    20473,  # Vultr
+    12876,  # Scaleway
+    51167,  # Contabo
+    60781,  # Leaseweb
+)
+
+_SHARES: Final = thresholds(1)
+
+HARDENING: Final[Mapping[str, Setting]] = {
+    "enabled": Setting(flag, _WATCH.hardens, "Whether challenges get harder at all.", "false"),
+    "multipliers": Setting(
+        multipliers, Multipliers(), "How many times the work each state asks for, from 1 to 16.", "[1.5, 4, 16]"
+    ),
+    "sticky": Setting(windows, _USUAL.sticky, "How long each state holds on.", '["5m", "5m", "10m"]'),
+    "spike": Setting(
+        thresholds(1e6), _USUAL.spike, "How many times the usual number of challenges in a minute.", "[3, 8, 20]"
+    ),
+    "failed": Setting(_SHARES, _USUAL.failed, "The share of wrong tokens in a minute.", "[0.3, 0.6, 0.85]"),
+    "datacenters": Setting(
+        _SHARES, _USUAL.datacenters, "The share of challenges in a minute that go to datacenters.", "[0.5, 0.7, 0.9]"
+    ),
+    "reputation": Setting(
+        _SHARES,
+        _USUAL.reputation,
+        "The share of challenges in a minute that go to networks of bad reputation.",
+        "[0.5, 0.7, 0.9]",
+    ),
+    "least_challenges": Setting(
+        whole(1, 10_000_000), _USUAL.least_challenges, "With fewer in a minute, challenges raise nothing.", "60"
+    ),
+    "least_verifications": Setting(
+        whole(1, 10_000_000), _USUAL.least_verifications, "With fewer in a minute, wrong tokens raise nothing.", "50"
+    ),
+    "known_after": Setting(
+        duration(60, 3600), _USUAL.known_after, "How long a site is watched before a number is usual.", '"5m"'
+    ),
+    "bad_after": Setting(
+        whole(0, 1_000_000),
+        _WATCH.bad_after,
+        "How many wrong tokens give a network a bad reputation; 0 is never.",
+        "20",
+    ),
+    "bad_for": Setting(
+        duration(60, 86400), _WATCH.remembered, "For how long wrong tokens are counted together.", '"24h"'
+    ),
+    "asn_database": Setting(
+        text, None, "Tells the AS number of an address: a file in MaxMind's format.", '"/var/lib/GeoLite2-ASN.mmdb"'
+    ),
+    "datacenter_asns": Setting(
+        as_numbers, _DATACENTERS, "The AS numbers of datacenters, in place of the default ones.", "[16509, 24940]"
     ),
 }
 
@@ -380,6 +573,18 @@ ALTCHA: Final[Mapping[str, Setting]] = {
         None,
         "Accepts the verifications of a Sentinel too, without asking it.",
         '{ env = "SENTINEL_SECRET" }',
+    ),
+}
+
+CAPUTCHIN: Final[Mapping[str, Setting]] = {
+    "widget": Setting(
+        widget_bundle, None, "Your copy of the widget's script, for the gate to serve.", '"/var/lib/myapp/widget.js"'
+    ),
+    "public_origin": Setting(
+        public_origin,
+        None,
+        "The gate's origin, for pages on others; with the path below which the application is mounted, if any.",
+        '"https://shop.example"',
     ),
 }
 
@@ -460,6 +665,9 @@ TOP: Final[Mapping[str, Setting]] = {
         "The one header that names the client.",
         '"forwarded"',
     ),
+    "forward_auth": Setting(
+        choice(*FRONT_PROXIES), None, "The kind of front proxy that asks before it passes a request on.", '"nginx"'
+    ),
     "store": Setting(store, "sqlite", "Where single use is remembered.", '"sqlite:///var/lib/gate.db"'),
     "allow_test_keys": Setting(flag, False, "Accept the providers' public test keys.", "true"),
     "token_from": ROUTE["token_from"],
@@ -474,5 +682,5 @@ TOP: Final[Mapping[str, Setting]] = {
     "route": Setting(anything, (), "The guarded routes, long form.", '[{ match = "POST /signup" }]'),
     "in_process": Setting(anything, {}, "How the gate's own challenges behave.", '{ client_binding = "off" }'),
     "limits": Setting(anything, {}, "What the gate spends at most.", "{ verifications = 256 }"),
-    "sidecar": Setting(anything, {}, "The reverse proxy.", '{ upstream = "http://127.0.0.1:8000" }'),
+    "sidecar": Setting(anything, {}, "The gate's own servers.", '{ upstream = "http://127.0.0.1:8000" }'),
 }

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from typing import Final, TypeAlias, assert_never
+from typing import Any, Final, TypeAlias, assert_never
 
 from caputchin_gate.client_address import network_of
 from caputchin_gate.clock import Clock
@@ -20,19 +20,27 @@ from caputchin_gate.effects import Call, Claim, Claimed, ClaimResult, NoReply, S
 from caputchin_gate.engines import FORGED, LEEWAY, Engine, Solved
 from caputchin_gate.messages import HttpReply
 from caputchin_gate.providers import Retry, Submission, Upstream
+from caputchin_gate.quotas import Quota
+from caputchin_gate.traffic import USED, Traffic
 from caputchin_gate.verdict import OUTAGES, Cause, Failed, Misconfigured, Passed, Reason, Unavailable, Verdict
 
 _TELLING: Final = 6  # characters of a secret or a token that are too many to be told
+OVER_QUOTA: Final = "over-quota"  # in the log, where a visitor was served all the same
 BACKOFF: Final = 3  # each pause between two attempts is so many times longer than the one before
 
 
 @dataclass(frozen=True, slots=True)
 class InProcess:
-    """A verifier that needs nobody: the gate checks its own tokens, one engine for each site."""
+    """A verifier that needs nobody: the gate checks its own tokens, one engine for each site.
+
+    quotas: by site key, for the sites that have one
+    """
 
     kind: str
     token_field: str
     sites: tuple[Engine, ...]
+    quotas: Mapping[str, Quota] = field(default_factory=dict)
+    ipv6_prefix: int = 64
 
 
 Verifier: TypeAlias = Upstream | InProcess
@@ -123,6 +131,7 @@ class Verification:
     clock: Clock
     in_flight: InFlight
     breakers: dict[int, Breaker] = field(default_factory=dict)
+    traffic: Traffic = field(default_factory=Traffic)
 
     def breaker_of(self, provider: Upstream) -> Breaker:
         return self.breakers.setdefault(id(provider), Breaker())
@@ -165,31 +174,66 @@ async def verify(
 
 
 async def _check(verifier: InProcess, token: str, visitor: Visitor, demands: Demands, shared: Verification) -> Verdict:
-    """Check a token of our own, then claim it: the work is judged before anything is stored (R10)."""
+    """Judge a token of our own, and count what became of it."""
     now = shared.clock.now()
-    network = network_of(visitor.address) if visitor.address is not None else None
-    verdict: Verdict = Failed(Reason.TOKEN_MALFORMED)
-    for site in verifier.sites:
-        match site.check(token, now=now, client=network, action=demands.action or ""):
-            case Solved(issued_at=issued_at) if demands.max_age is not None and now - issued_at > demands.max_age:
-                return Failed(Reason.TOKEN_EXPIRED)
-            case Solved() as solved:
-                return await _claim(verifier.kind, solved, now)
-            case Failed() as failed:
-                verdict = failed
-                if failed != FORGED:  # else it is perhaps a token of the next site
-                    break
+    network = network_of(visitor.address, verifier.ipv6_prefix) if visitor.address is not None else None
+    judged, sites = judge(verifier.sites, token, now=now, client=network, action=demands.action or "")
+    verdict: Verdict
+    match judged:
+        case Solved(issued_at=issued_at) if demands.max_age is not None and now - issued_at > demands.max_age:
+            verdict = Failed(Reason.TOKEN_EXPIRED)
+        case Solved() as solved:
+            verdict = await take(verifier.kind, solved, now, verifier.quotas.get(solved.site_key))
+        case Failed() as failed:
+            verdict = failed
+    await tell(shared.traffic, verdict, (site.site_key for site in sites), network, now)
     return verdict
 
 
-async def _claim(kind: str, solved: Solved, now: float) -> Verdict:
+async def tell(traffic: Traffic, verdict: Verdict, site_keys: Iterable[str], network: str | None, now: float) -> None:
+    """What became of a token of ours, to who watches the sites that it concerns."""
+    match verdict:
+        case Passed():
+            for site_key in site_keys:
+                await traffic.passed(site_key, now)
+        case Failed() as failed:
+            await traffic.failed(site_keys, failed, network, now)
+        case _:
+            pass
+
+
+def judge(
+    engines: Sequence[Engine], token: str, *, now: float, client: str | None, action: str = ""
+) -> tuple[Solved | Failed, Sequence[Engine]]:
+    """What the first engine says that knows the token; FORGED if it is of a shape we know, and nobody's.
+
+    With the engines that are concerned: all where nobody knows whose token it was meant to be.
+    """
+    unknown: Failed | None = None
+    for engine in engines:
+        match engine.check(token, now=now, client=client, action=action):
+            case Failed() as failed if failed == FORGED:
+                unknown = failed
+            case Failed(reason=Reason.TOKEN_MALFORMED) as failed:
+                unknown = unknown if unknown is not None else failed
+            case decided:
+                return decided, (engine,)
+    return unknown if unknown is not None else Failed(Reason.TOKEN_MALFORMED), engines
+
+
+async def take(kind: str, solved: Solved, now: float, quota: Quota | None = None) -> Passed | Failed | Unavailable:
+    """Make a token used, which is the moment it passes; a quota counts those that did."""
     match await Claim(solved.claim_key, solved.until, now, solved.born):
         case ClaimResult.WON:
-            return Passed(kind, issued_at=solved.issued_at, details={"site_key": solved.site_key})
+            pass
         case ClaimResult.LOST:
-            return Failed(Reason.TOKEN_USED)
+            return USED
         case ClaimResult.STORE_DOWN:
             return Unavailable(Cause.STORE)
+    details: dict[str, Any] = {"site_key": solved.site_key}
+    if quota is not None and await quota.count_one(now):
+        details |= {"over_limit": True, "warning": OVER_QUOTA}
+    return Passed(kind, issued_at=solved.issued_at, hostname=solved.hostname, details=details)
 
 
 async def _ask(provider: Upstream, token: str, visitor: Visitor, demands: Demands, shared: Verification) -> Verdict:

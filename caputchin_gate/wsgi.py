@@ -39,6 +39,7 @@ class GateMiddleware:
 
     def __init__(self, app: Application, *, gate: Gate) -> None:
         gate.must_guard()
+        gate.must_not_be_asked()
         self.app = app
         self.gate = gate
         self._untouched = gate.untouched

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from caputchin_gate import providers
+from caputchin_gate.difficulty import Multipliers
 from caputchin_gate.policy import Terms
 from caputchin_gate.provider_tables import IN_PROCESS_KINDS
 from caputchin_gate.providers import Upstream
@@ -21,6 +22,8 @@ from caputchin_gate.receipt import USES
 from caputchin_gate.settings import (
     ALTCHA,
     CAP,
+    CAPUTCHIN,
+    HARDENING,
     IN_PROCESS,
     LIMITS,
     ROUTE,
@@ -60,9 +63,11 @@ def page() -> str:
         "top": _settings_table(TOP, _GATE),
         "route": _settings_table(ROUTE, _ROUTE),
         "in_process": _settings_table(IN_PROCESS, {"signing_key": "made in the store"}),
+        "hardening": _settings_table(HARDENING),
         "cap": _settings_table(CAP),
         "altcha": _settings_table(ALTCHA),
-        "site": _settings_table(SITE),
+        "caputchin": _settings_table(CAPUTCHIN),
+        "site": _settings_table(SITE, {"dialects": "all"}),
         "limits": _settings_table(LIMITS),
         "sidecar": _settings_table(SIDECAR, {"listen": '"127.0.0.1:8080"', "upstream": "**required** for `proxy`"}),
         "sidecar_tls": _settings_table(SIDECAR_TLS, {"certificate": "**required**", "key": "**required**"}),
@@ -96,7 +101,11 @@ def _typed(value: Any, example: object = None) -> str:
     if isinstance(example, str) and isinstance(value, int | float):
         units = _UNITS_OF_TIME if re.search(r"\d(ms|s|m|h|d)$", example) else _UNITS_OF_SIZE
         return next(f'"{int(value // many)}{unit}"' for many, unit in units if value % many == 0)
+    if isinstance(value, tuple) and isinstance(example, list) and example:
+        return f"[{', '.join(_typed(item, example[0]) for item in value)}]"
     match value:
+        case Multipliers():
+            return _typed(dataclasses.astuple(value), example)
         case bool():
             return str(value).lower()
         case str():

@@ -42,6 +42,11 @@ class Conversation(Generic[T]):
         self._answer(answer)
         return asked
 
+    @property
+    def asks(self) -> Effect[Any] | None:
+        """What the policy waits for now, None when it has ended."""
+        return self._asked
+
     def end(self) -> T:
         """The policy must have ended by now."""
         assert self._result, f"the policy still asks {self._asked!r}"

@@ -113,6 +113,7 @@ class Server:
     app: str
     root_path: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
+    options: Sequence[str] = ()  # of the command line, beyond the stack's own
     port: int = 0
 
     def starting(self) -> Server:
@@ -120,7 +121,7 @@ class Server:
         self.port = _free_port()
         self._output = tempfile.TemporaryFile()  # noqa: SIM115  closed by `stop`
         self._process = subprocess.Popen(
-            stack.command(self.app, self.port, self.root_path),
+            [*stack.command(self.app, self.port, self.root_path), *self.options],
             cwd=ROOT,
             env={**os.environ, "PYTHONPATH": str(ROOT), **stack.environment(self.root_path), **self.environment},
             stdin=subprocess.DEVNULL,
@@ -194,10 +195,15 @@ def _free_port() -> int:
 
 @contextmanager
 def serve(
-    stack: str, app: str, *, root_path: str = "", environment: Mapping[str, str] | None = None
+    stack: str,
+    app: str,
+    *,
+    root_path: str = "",
+    environment: Mapping[str, str] | None = None,
+    options: Sequence[str] = (),
 ) -> Iterator[Server]:
     """A server that accepts connections. `app` is typed as for all servers, "package.module:name"."""
-    with serve_all([Server(stack, app, root_path, environment or {})]) as (server,):
+    with serve_all([Server(stack, app, root_path, environment or {}, options)]) as (server,):
         yield server
 
 

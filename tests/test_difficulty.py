@@ -113,6 +113,11 @@ def test_the_codes_of_the_states_never_change() -> None:
     }
 
 
+@pytest.mark.parametrize("multipliers", [(1, 1.5, 1.5), (1.5, 16, 16), (16, 16, 16)])
+def test_the_multiplier_of_an_attack_lies_between_1_5_and_16(multipliers: tuple[float, float, float]) -> None:
+    assert Multipliers(*multipliers).of(Hardening.UNDER_ATTACK) == multipliers[1]
+
+
 @pytest.mark.parametrize("cap", [-1, 0, 1, GREATEST_CAP + 1])
 def test_a_cap_out_of_range_is_a_mistake_of_the_configuration(cap: int) -> None:
     with pytest.raises(ConfigurationError, match=r"in_process\.challenges_per_minute"):
@@ -121,10 +126,13 @@ def test_a_cap_out_of_range_is_a_mistake_of_the_configuration(cap: int) -> None:
 
 @pytest.mark.parametrize(
     "multipliers",
-    [(0.5, 4, 16), (1.5, 1.4, 16), (1.5, 17, 16), (1.5, 4, float("inf")), (1.5, float("nan"), 16)],
+    [
+        *((0.5, 4, 16), (1.5, 1.4, 16), (1.5, 17, 16), (1.5, 4, float("inf")), (1.5, float("nan"), 16)),
+        *((1, 1.4, 16), (2, 8, 7), (1.5, 4, 16.1)),
+    ],
 )
-def test_multipliers_that_do_not_rise_are_a_mistake_of_the_configuration(
+def test_multipliers_that_do_not_rise_from_1_to_16_are_a_mistake_of_the_configuration(
     multipliers: tuple[float, float, float],
 ) -> None:
-    with pytest.raises(ConfigurationError, match=r"in_process\.multipliers"):
+    with pytest.raises(ConfigurationError, match=r"in_process\.hardening\.multipliers"):
         Multipliers(*multipliers)

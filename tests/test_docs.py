@@ -22,6 +22,8 @@ from caputchin_gate.refusals import _notice_of
 from caputchin_gate.settings import (
     ALTCHA,
     CAP,
+    CAPUTCHIN,
+    HARDENING,
     IN_PROCESS,
     LIMITS,
     ROUTE,
@@ -46,7 +48,7 @@ SECRETS = {
     "GATE_VERDICT_KEY": "an-example-of-a-key-of-more-than-32-characters",
     "GATE_SIGNING_KEY": "an-example-of-a-key-of-more-than-32-characters",
 }
-TABLES = (TOP, ROUTE, IN_PROCESS, CAP, ALTCHA, SITE, LIMITS, SIDECAR, SIDECAR_TIMEOUTS)
+TABLES = (TOP, ROUTE, IN_PROCESS, HARDENING, CAP, ALTCHA, CAPUTCHIN, SITE, LIMITS, SIDECAR, SIDECAR_TIMEOUTS)
 # No request is decided for one of these in this version.
 NOT_YET = {Reason.UNGUARDED, Reason.RATE_LIMITED}
 
@@ -80,6 +82,7 @@ def reader(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     (example,) = (text for text in blocks(ROOT / "docs" / "settings.md", "toml") if "[limits]" in text)
     (tmp_path / "gate.toml").write_text(example)
+    (tmp_path / "widget.js").write_text("https://verify.caputchin.com")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
@@ -121,7 +124,7 @@ TOML = [(page, text) for page in PAGES for text in blocks(page, "toml")]
 
 @pytest.mark.parametrize(("page", "text"), TOML, ids=[f"{name(page)}-{i}" for i, (page, _) in enumerate(TOML)])
 def test_every_gate_toml_loads(page: Path, text: str, tmp_path: Path) -> None:
-    (tmp_path / "example.toml").write_text(text)
+    (tmp_path / "example.toml").write_text(text.replace("/var/lib/myapp", str(tmp_path)))
     load_gate(tmp_path / "example.toml").close()
 
 
@@ -136,8 +139,9 @@ def test_the_settings_page_is_what_the_settings_say() -> None:
     ("key", "setting"),
     [(key, setting) for table in TABLES for key, setting in table.items()],
 )
-def test_every_example_of_a_setting_can_be_read(key: str, setting: Any) -> None:
-    setting.read(tomllib.loads(f"{key} = {setting.example}")[key])
+def test_every_example_of_a_setting_can_be_read(key: str, setting: Any, tmp_path: Path) -> None:
+    example = setting.example.replace("/var/lib/myapp", str(tmp_path))
+    setting.read(tomllib.loads(f"{key} = {example}")[key])
 
 
 def test_every_file_that_contributors_are_sent_to_exists() -> None:

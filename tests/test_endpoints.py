@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from caputchin_gate.client_address import TrustedProxies
 from caputchin_gate.clock import Clock
-from caputchin_gate.effects import BodyEnd, Claim, ClaimResult, Count, Counted, ReadBody, StoreDown
+from caputchin_gate.effects import BodyEnd, Claim, ClaimResult, Count, Counted, ReadBody, StoreDown, Swap
 from caputchin_gate.endpoints import Endpoints, Site, respond, widget_script
 from caputchin_gate.engines.native import NativeChallenges
 from caputchin_gate.engines.solver import solve
 from caputchin_gate.messages import RequestHead, Response
 from caputchin_gate.secret import Secret
+from caputchin_gate.traffic import Traffic
 from tests.conversation import Conversation
 
 NOW = 1_800_000_000.0
@@ -145,6 +147,16 @@ class TestChallenge:
         conversation.expect(Count, StoreDown())
         assert conversation.end().status == 503
 
+    def test_a_store_that_keeps_no_records_gives_a_challenge_all_the_same(self) -> None:
+        watched = replace(ONLY, traffic=Traffic(("blog",), b"c" * 32))
+        for answers in ([StoreDown()], []):  # and is not asked again for some seconds
+            conversation = ask(CHALLENGE, own=watched)
+            send(conversation, {})
+            conversation.expect(Count, Counted(1, NOW + 60))
+            for answer in answers:
+                conversation.expect(Swap, answer)
+            assert said(conversation.end())["target"] == 0x000FFFFF
+
     def test_clients_are_counted_by_network_and_site_and_their_address_is_not_stored(self) -> None:
         keys = set()
         for own, headers in ((ONLY, {}), (BOTH, {"origin": "https://shop.example"})):
@@ -170,6 +182,7 @@ def solved(site: Site, *, age: float = 0, client: str | None = None, action: str
 class TestVerify:
     def verify(self, body: object, secret: str = "Bearer new-secret", *claims: ClaimResult) -> Response:
         conversation = ask(VERIFY, headers={"authorization": secret})
+        conversation.expect(Count, Counted(1, NOW + 60))
         send(conversation, body)
         for claim in claims:
             conversation.expect(Claim, claim)
@@ -184,7 +197,12 @@ class TestVerify:
         "secret", ["", "Bearer", "Bearer ", "Bearer wrong", "Basic new-secret", "new-secret", "Bearer \xff"]
     )
     def test_a_wrong_secret_touches_no_token(self, secret: str) -> None:
-        response = ask(VERIFY, headers={"authorization": secret}).end()
+        conversation = ask(VERIFY, headers={"authorization": secret})
+        conversation.expect(Count, Counted(1, NOW + 60))
+        send(conversation, {"response": solved(BLOG)})
+        if secret not in ("", "Bearer", "Bearer ", "Basic new-secret", "new-secret"):
+            conversation.expect(Count, Counted(1, NOW + 60))
+        response = conversation.end()
         assert response.status == 401
         assert said(response) == {"success": False, "error_code": "invalid_secret", "over_limit": False}
         assert dict(response.headers)["WWW-Authenticate"] == "Bearer"
@@ -236,8 +254,8 @@ class TestTheRest:
 
     def test_a_browser_is_never_allowed_to_verify(self) -> None:
         response = ask(VERIFY, method="OPTIONS", headers={"origin": "https://shop.example"}).end()
-        assert response.status == 405
-        assert "Access-Control-Allow-Origin" not in dict(response.headers)
+        assert response.status == 204
+        assert dict(response.headers) == {"Allow": "POST"}
 
     @pytest.mark.parametrize(
         ("method", "path", "status"),
@@ -258,10 +276,10 @@ class TestTheRest:
 
     def test_the_widget_is_served_below_a_mount_prefix_too(self) -> None:
         response = ask("/app/.caputchin/captcha.js", method="GET", root="/app").end()
-        assert response.body == widget_script()[0]
+        assert response.body == widget_script().content
         assert ask("/.caputchin/captcha.js", method="GET", root="/app").end().status == 200
 
     def test_head_of_the_widget_has_its_headers_and_no_body(self) -> None:
         response = ask("/.caputchin/captcha.js", method="HEAD").end()
         assert response.body == b""
-        assert dict(response.headers)["Content-Length"] == str(len(widget_script()[0]))
+        assert dict(response.headers)["Content-Length"] == str(len(widget_script().content))

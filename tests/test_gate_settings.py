@@ -74,6 +74,12 @@ def problems(**settings: Any) -> str:
         ({"max_body": "many"}, "max_body", "16MiB"),
         ({"token_from": ["headers"]}, "token_from", "did you mean 'header'?"),
         ({"limits": {"verifications": 0}}, "limits.verifications", "from 1"),
+        ({"sidecar": {"listen": "8080"}}, "sidecar.listen", '"127.0.0.1:8080"'),
+        ({"sidecar": {"listen": "127.0.0.1:"}}, "sidecar.listen", "names no port"),
+        ({"sidecar": {"listen": "127.0.0.1:65536"}}, "sidecar.listen", "names no port"),
+        ({"sidecar": {"listen": "::1:8080"}}, "sidecar.listen", '"[::1]:8080"'),
+        ({"sidecar": {"listen": ":8080"}}, "sidecar.listen", "no host"),
+        ({"sidecar": {"lisen": "127.0.0.1:80"}}, "sidecar.lisen", "did you mean 'listen'?"),
         ({"limits": {"verification": 5}}, "limits.verification", "did you mean 'verifications'?"),
         ({"in_process": {"mount": "caputchin/"}}, "in_process.mount", "/.caputchin"),
         ({"providers": {"old": {"kind": "procaptcha"}}}, "providers.old.secret", "is missing"),
@@ -124,6 +130,48 @@ def test_a_wrong_setting_is_named_with_its_fix(change: dict[str, Any], setting: 
         ({"in_process": {"sites": [{"site_key": "a"}, {"site_key": "a"}]}}, "in_process.sites[1].site_key", "twice"),
         ({"protect": [Route("POST /x", hostnames=["a.example"])]}, "hostnames", "not reported"),
         ({"protect": [Route("POST /x", min_score=0.5)]}, "min_score", "not reported"),
+        ({"in_process": {"ipv6_prefix": 65}}, "in_process.ipv6_prefix", "from 48 to 64"),
+        ({"in_process": {"verifications_per_minute": 9}}, "in_process.verifications_per_minute", "from 10"),
+        ({"in_process": {"wrong_secrets_per_minute": 0}}, "in_process.wrong_secrets_per_minute", "from 1"),
+        *(
+            ({"in_process": {"sites": [{"site_key": key}]}}, "in_process.sites[0].site_key", "path of the gate's own")
+            for key in ("recaptcha", "hcaptcha", "turnstile", "procaptcha", "v1", "api", "siteverify", "cap")
+        ),
+        (
+            {"in_process": {"sites": [{"site_key": "gate_pub_test_pass"}]}},
+            "in_process.sites[0].site_key",
+            "public test keys",
+        ),
+        (
+            {"in_process": {"sites": [{"site_key": "a", "secret": "gate_sec_test_pass"}]}},
+            "in_process.sites[0].secret",
+            "public test keys",
+        ),
+        (
+            {"in_process": {"sites": [{"site_key": key, "secret": ["x" * 16, key * 16]} for key in "ab"]}},
+            "in_process.sites[1].secret",
+            "is another site's too",
+        ),
+        (
+            {"in_process": {"sites": [{"site_key": "a", "dialects": ["turnstyle"]}]}},
+            "in_process.sites[0].dialects",
+            "did you mean 'turnstile'?",
+        ),
+        ({"in_process": {"sites": [{"site_key": "a", "score": 2}]}}, "in_process.sites[0].score", "from 0 to 1"),
+        ({"in_process": {"sites": [{"site_key": "a", "v3": 1}]}}, "in_process.sites[0].v3", "true nor false"),
+        ({"in_process": {"sites": [{"site_key": "a", "quota": 0}]}}, "in_process.sites[0].quota", "from 1"),
+        (
+            {"in_process": {"sites": [{"site_key": "a", "over_quota": "admit"}]}},
+            "in_process.sites[0].over_quota",
+            "serve, refuse",
+        ),
+        (
+            {"in_process": {"sites": [{"site_key": "a", "status": "paused"}]}},
+            "in_process.sites[0].status",
+            "active, suspended, deactivated, inactive",
+        ),
+        ({"in_process": {"challenges_per_minute_in_all": 0}}, "challenges_per_minute_in_all", "from 100"),
+        ({"in_process": {"hardening": False}}, "in_process.hardening", "is not a table"),
     ],
 )
 def test_a_wrong_in_process_setting_is_named_with_its_fix(
@@ -133,6 +181,46 @@ def test_a_wrong_in_process_setting_is_named_with_its_fix(
     text = problems(**{**IN_PROCESS, **change})
     assert setting in text
     assert hint in text
+
+
+@pytest.mark.parametrize(
+    ("typed", "hint"),
+    [
+        ({"enabled": "yes"}, "neither true nor false"),
+        ({"multipliers": [1.5, 4]}, "one for suspicious, one for under attack, one for critical"),
+        ({"multipliers": [1.5, 4, 17]}, "from 1 to 16"),
+        ({"multipliers": [4, 2, 16]}, "rise from 1 to 16"),
+        ({"multipliers": [1, 1.4, 16]}, "the second being at least 1.5"),
+        ({"sticky": "5m"}, "list of three"),
+        ({"sticky": ["5m", "5m", "2d"]}, "from 1 to 86400 seconds"),
+        ({"spike": [3, 2, 20]}, "do not rise"),
+        ({"spike": [0, 2, 20]}, "do not rise"),
+        ({"spike": True}, "list of three"),
+        ({"failed": [0.3, 0.6, 1.1]}, "from 0 to 1"),
+        ({"failed": ["a", "b", "c"]}, "from 0 to 1"),
+        ({"datacenters": [0.3]}, "list of three"),
+        ({"reputation": [0.5, 0.4, 0.6]}, "write false to switch it off"),
+        ({"least_challenges": 0}, "from 1"),
+        ({"least_verifications": 1.5}, "whole number"),
+        ({"known_after": "2h"}, "60 to 3600"),
+        ({"bad_after": -1}, "from 0"),
+        ({"bad_for": "25h"}, "60 to 86400"),
+        ({"datacenter_asns": "AS16509"}, "list of AS numbers"),
+        ({"datacenter_asns": [0]}, "from 1"),
+        ({"asn_database": "/nowhere/GeoLite2-ASN.mmdb"}, "name a readable .mmdb file"),
+        ({"asn_database": __file__}, "is no database in MaxMind's format"),
+        ({"treshold": 1}, "unknown key"),
+    ],
+)
+def test_a_wrong_setting_of_hardening_is_named_with_its_fix(typed: dict[str, Any], hint: str) -> None:
+    text = problems(**{**IN_PROCESS, "in_process": {"hardening": typed}})
+    assert f"in_process.hardening.{next(iter(typed))}: " in text
+    assert hint in text
+
+
+def test_signals_can_be_switched_off_one_by_one() -> None:
+    off = dict.fromkeys(("spike", "failed", "datacenters", "reputation"), False)
+    Gate(**{**IN_PROCESS, "in_process": {"hardening": {**off, "bad_after": 0}}})
 
 
 def test_all_problems_are_reported_at_once() -> None:

@@ -24,15 +24,16 @@ LEVELS = (
         "refusal_texts",
         "refusals",
         "difficulty",
+        "hardening",
         "providers",
         "engines",
         "receipt",
     ),
-    ("verification", "endpoints", "policy", "decision_log"),
-    ("http_client", "kept_body", "awaited_body", "stores", "drivers"),
+    ("decision_log", "traffic", "quotas", "verification", "endpoints", "policy", "forward_auth", "own_paths"),
+    ("http_client", "kept_body", "awaited_body", "stores", "asn", "drivers"),
     ("settings", "tables", "provider_tables", "config", "assembly", "gate"),
     ("asgi", "wsgi", "starlette", "fastapi", "flask", "django", "testing"),
-    ("sidecar", "demo", "cli", "__main__"),
+    ("sidecar", "demo", "serve", "cli", "__main__"),
 )
 ORDER = {name: (level, place) for level, row in enumerate(LEVELS) for place, name in enumerate(row)}
 

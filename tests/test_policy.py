@@ -460,7 +460,7 @@ class TestReceipts:
         "decision",
         [
             *(Decision(reason) for reason in Reason if reason is not Reason.VERIFIED),
-            Decision(Reason.VERIFIED, verdict=Passed("procaptcha", details={"warning": "let in unchecked"})),
+            Decision(Reason.VERIFIED, verdict=Passed("procaptcha", details={"provider_fail_open": True})),
         ],
         ids=lambda decision: decision.reason,
     )

@@ -17,12 +17,6 @@ from caputchin_gate.demo.feed import Feed
 GRACE_SECONDS: Final = 1
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket; port 0 is any free one. Raises OSError when there is none to have."""
-    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    return socket.create_server(address, family=family)
-
-
 def serve(listener: socket.socket, *, open_browser: bool = False) -> None:
     """Serve the demo on a listening socket, and print a line for each decision."""
     feed = Feed()

@@ -7,15 +7,14 @@ Nothing else is asked: the widget's `verifyurl` is for servers that sign verific
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Final
 from urllib.parse import parse_qs
 
-from caputchin_gate.client_address import client_of, network_of
-from caputchin_gate.effects import Count, Counted, StoreDown
+from caputchin_gate.effects import StoreDown
 from caputchin_gate.endpoints.answers import answer, method_not_allowed, not_found, preflight, refused
-from caputchin_gate.endpoints.sites import COUNT_WINDOW, Endpoints, Site, cors, count_key
+from caputchin_gate.endpoints.asking import Granted, Limited, may_have
+from caputchin_gate.endpoints.sites import Endpoints, Site, cors, host_of_page, why_not_served
 from caputchin_gate.engines.altcha.challenges import AltchaChallenges
 from caputchin_gate.engines.altcha.terms import RANDOM_BYTES
 from caputchin_gate.messages import RequestHead, Response
@@ -44,24 +43,25 @@ async def respond(head: RequestHead, site_key: str | None, own: Endpoints) -> Re
 
 async def _challenge(head: RequestHead, site: Site, challenges: AltchaChallenges, own: Endpoints) -> Response:
     allowed = cors(head.header("origin"), site)
+    if (closed := await why_not_served(site, own.clock.now())) is not None:
+        return _refused(*closed, allowed)
     if not site.serves(head):
         return _refused(403, "domain_not_allowed", allowed)
     action = _action_of(head.query)
     if action is None:
         return _refused(400, "invalid_action", allowed)
-    client = client_of(head, own.trusted_proxies)
-    network = network_of(client) if client is not None else None
-    now = own.clock.now()
-    match await Count(count_key(own, site, network), COUNT_WINDOW, now):
+    match await may_have(head, site, own):
         case StoreDown():
             return _refused(503, "unavailable", allowed, retry_after=5)
-        case Counted(count=count, ends_at=ends_at) if count >= challenges.curve.cap:
-            return _refused(429, "rate_limited", allowed, retry_after=max(1, math.ceil(ends_at - now)))
-        case Counted(count=count):
+        case Limited(retry_after=retry_after):
+            return _refused(429, "rate_limited", allowed, retry_after=retry_after)
+        case Granted(now=now, network=network, step=step, state=state):
             random = own.clock.random_bytes(RANDOM_BYTES)
-            return answer(
-                200, challenges.issue(now=now, random=random, step=count, client=network, action=action), allowed
+            host = host_of_page(head)
+            issued = challenges.issue(
+                now=now, random=random, step=step, state=state, client=network, action=action, host=host
             )
+            return answer(200, issued, allowed)
 
 
 def _site_of(site_key: str | None, own: Endpoints) -> Site | None:

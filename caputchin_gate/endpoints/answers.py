@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import parse_qsl
 
 from caputchin_gate.effects import BodyEnd, LastPiece, ReadBody
-from caputchin_gate.messages import Headers, RequestHead, Response
+from caputchin_gate.messages import Headers, Response
 
 MAX_BODY: Final = 64 * 1024
-MAX_FIELDS: Final = 1000
 PREFLIGHT_AGE: Final = "600"
-
-_BAD_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 _JSON: Final[Headers] = (
     ("Content-Type", "application/json; charset=utf-8"),
-    ("Cache-Control", "no-store"),
     ("X-Content-Type-Options", "nosniff"),
 )
 
@@ -59,26 +53,12 @@ def json_object(body: bytes) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def fields_of(head: RequestHead, body: bytes) -> Mapping[str, Any]:
-    """The fields of a siteverify request: JSON or a form, in the query if there is no body. The first of a name counts.
-
-    Clients that don't say which it is, or wrongly, are common (siteverify-server.md 2).
-    """
-    media = (head.header("content-type") or "").partition(";")[0].strip().lower()
-    is_form = media == "application/x-www-form-urlencoded"
-    if not is_form and (media == "application/json" or media.endswith("+json") or body.lstrip()[:1] == b"{"):
-        return json_object(body) or {}
-    try:
-        typed = body.decode() or head.query
-        pairs = parse_qsl(typed, keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS)
-    except ValueError:
-        return {}
-    return {} if _BAD_ESCAPE.search(typed) else dict(reversed(pairs))
-
-
-def answer(status: int, members: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Response:
+def answer(
+    status: int, members: Mapping[str, Any], headers: Mapping[str, str] | None = None, cache: str = "no-store"
+) -> Response:
     body = json.dumps(members, separators=(",", ":")).encode()
-    return Response(status, (*_JSON, *(headers or {}).items(), ("Content-Length", str(len(body)))), body)
+    own: Headers = (*_JSON, ("Cache-Control", cache))
+    return Response(status, (*own, *(headers or {}).items(), ("Content-Length", str(len(body)))), body)
 
 
 def refused(
@@ -114,5 +94,5 @@ def not_found() -> Response:
     return refused(404, "not_found")
 
 
-def method_not_allowed(allow: str) -> Response:
-    return refused(405, "method_not_allowed", headers={"Allow": allow})
+def method_not_allowed(allow: str, headers: Mapping[str, str] | None = None) -> Response:
+    return refused(405, "method_not_allowed", headers={**(headers or {}), "Allow": allow})

@@ -2,27 +2,25 @@
 
     POST cap/SITEKEY/challenge      a challenge, for the browser
     POST cap/SITEKEY/redeem         a token for its solution
-    POST cap/SITEKEY/siteverify     a verdict about the token, for other back ends; also cap/siteverify
+    POST cap/SITEKEY/siteverify     a verdict about the token, for other back ends; also cap/siteverify: `siteverify/`
 
 Statuses and texts are those of Cap Standalone: its widget reads `error` whatever the status is.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any, Final
 
-from caputchin_gate.client_address import client_of, network_of
-from caputchin_gate.effects import BodyEnd, Claim, ClaimResult, Count, Counted, StoreDown
-from caputchin_gate.endpoints.answers import answer, fields_of, json_object, not_found, preflight, whole_body
-from caputchin_gate.endpoints.sites import COUNT_WINDOW, Endpoints, Site, cors, count_key
-from caputchin_gate.engines import Solved
-from caputchin_gate.engines.cap import NONCE_BYTES, CapChallenges, Challenge, Redeemed, Refusal
+from caputchin_gate.effects import BodyEnd, Claim, ClaimResult, StoreDown
+from caputchin_gate.endpoints import siteverify
+from caputchin_gate.endpoints.answers import answer, json_object, not_found, preflight, whole_body
+from caputchin_gate.endpoints.asking import Granted, Limited, may_have
+from caputchin_gate.endpoints.sites import Endpoints, Site, cors, host_of_page, why_not_served
+from caputchin_gate.endpoints.siteverify.cap import CAP
+from caputchin_gate.engines.cap import NONCE_BYTES, Challenge, Redeemed, Refusal
 from caputchin_gate.messages import RequestHead, Response
-from caputchin_gate.verdict import Failed, Reason
-
-LONGEST_TOKEN: Final = 4096
+from caputchin_gate.traffic import USED, WRONG_TOKEN
 
 _REFUSALS: Final[Mapping[Refusal, tuple[int, str]]] = {
     Refusal.INVALID_SOLUTIONS: (400, "Invalid solutions"),
@@ -51,12 +49,8 @@ async def respond(head: RequestHead, site_key: str | None, act: str, own: Endpoi
             return preflight(allowed, "content-type")
         case _, "challenge" | "redeem":
             return _refused(405, "Method not allowed", {**allowed, "Allow": "POST, OPTIONS"})
-        case "POST", "siteverify":
-            return await _siteverify(head, site_key, own)
-        case "OPTIONS", "siteverify":  # for servers alone: no page of any origin may call it
-            return Response(204, (("Allow", "POST"),))
         case _, "siteverify":
-            return _refused(405, "Method not allowed", {"Allow": "POST"})
+            return await siteverify.respond(head, CAP, own, site_key)
         case _:
             return not_found()
 
@@ -71,22 +65,24 @@ def _refused(status: int, error: str, headers: Mapping[str, str] | None = None, 
 async def _challenge(head: RequestHead, site: Site | None, own: Endpoints, allowed: Mapping[str, str]) -> Response:
     if site is None or site.cap is None:
         return _refused(404, _UNKNOWN_SITE, allowed)
+    if (closed := await why_not_served(site, own.clock.now())) is not None:
+        status, reason = closed
+        return _refused(status, "Verification unavailable" if status == 503 else "Blocked", allowed, reason=reason)
     if not site.serves(head):
         return _refused(403, "Blocked", allowed)
-    network, now, most = _network(head, own), own.clock.now(), site.challenges.curve.cap
-    match await Count(count_key(own, site, network), COUNT_WINDOW, now):
+    match await may_have(head, site, own):
         case StoreDown():
             return _refused(503, "Verification unavailable", {**allowed, "Retry-After": "5"})
-        case Counted(count=count, ends_at=ends_at) if count >= most:
-            limits = {"X-RateLimit-Limit": str(most), "X-RateLimit-Remaining": "0"}
-            retry_after = {"Retry-After": str(max(1, math.ceil(ends_at - now)))}
-            return _refused(429, "Rate limit exceeded", {**allowed, **limits, **retry_after})
-        case Counted():
-            issued = site.cap.issue(now=now, nonce=own.clock.random_bytes(NONCE_BYTES), client=network)
-    return answer(200, _as_sent(issued), allowed)
+        case Limited(retry_after=retry_after):
+            limits = {"X-RateLimit-Limit": str(site.challenges.curve.cap), "X-RateLimit-Remaining": "0"}
+            return _refused(429, "Rate limit exceeded", {**allowed, **limits, "Retry-After": str(retry_after)})
+        case Granted(now=now, network=network, state=state):
+            nonce = own.clock.random_bytes(NONCE_BYTES)
+            issued = site.cap.issue(now=now, nonce=nonce, state=state, client=network)
+    return answer(200, as_sent(issued), allowed)
 
 
-def _as_sent(issued: Challenge) -> dict[str, Any]:
+def as_sent(issued: Challenge) -> dict[str, Any]:
     """A challenge as the widget reads it (cap.md 3.1, 5)."""
     work, common = issued.work, {"token": issued.token, "expires": issued.expires}
     if work.format == 1:
@@ -100,12 +96,8 @@ def _as_sent(issued: Challenge) -> dict[str, Any]:
     return {"format": 2, "challenges": challenges, **common}
 
 
-def _network(head: RequestHead, own: Endpoints) -> str | None:
-    client = client_of(head, own.trusted_proxies)
-    return network_of(client) if client is not None else None
-
-
-# POST redeem, in the order of cap.md 3.7: a wrong solution claims nothing
+# POST redeem, in the order of cap.md 3.7: a wrong solution claims nothing. What is redeemed counts as a right token
+# only when it is used, so that each submission counts once.
 
 
 async def _redeem(head: RequestHead, site: Site | None, own: Endpoints, allowed: Mapping[str, str]) -> Response:
@@ -123,9 +115,11 @@ async def _redeem(head: RequestHead, site: Site | None, own: Endpoints, allowed:
         return _refused(404, "Invalid site key", allowed)
     if not isinstance(token, str) or not isinstance(solutions, list):
         return _refused(400, "Invalid solutions", allowed)
-    now = own.clock.now()
-    match site.cap.redeem(token, solutions, now=now, client=_network(head, own)):
+    now, network = own.clock.now(), own.network_of(head)
+    match site.cap.redeem(token, solutions, now=now, client=network, host=host_of_page(head)):
         case Refusal() as refusal:
+            if refusal is not Refusal.INVALID_SOLUTIONS:
+                await own.traffic.failed((site.key,), WRONG_TOKEN, network, now)
             status, error = _REFUSALS[refusal]
             return _refused(status, error, allowed)
         case Redeemed() as redeemed:
@@ -134,56 +128,7 @@ async def _redeem(head: RequestHead, site: Site | None, own: Endpoints, allowed:
         case ClaimResult.WON:
             return answer(200, {"success": True, "token": redeemed.token, "expires": redeemed.expires}, allowed)
         case ClaimResult.LOST:
+            await own.traffic.failed((site.key,), USED, network, now)
             return _refused(403, "Challenge already redeemed", allowed)
         case ClaimResult.STORE_DOWN:
             return _refused(403, "Verification unavailable", allowed, reason="nonce_store_error")
-
-
-# POST siteverify: a wrong secret or site touches no token
-
-
-async def _siteverify(head: RequestHead, site_key: str | None, own: Endpoints) -> Response:
-    if (head.header("content-encoding") or "identity").strip().lower() != "identity":
-        return _refused(415, "Unsupported content encoding")
-    match await whole_body():
-        case bytes() as body:
-            request = fields_of(head, body)
-        case None:
-            return _refused(413, "Request body too large")
-        case BodyEnd():
-            request = {}
-    secret, response = _text(request.get("secret")), _text(request.get("response"))
-    parts = response.split(":")
-    if not secret or len(parts) != 3:
-        return _refused(400, "Missing required parameters")
-    site = own.sites.get(parts[0])
-    if site is None or site.cap is None or site_key not in (None, site.key):
-        return _refused(404, _UNKNOWN_SITE)
-    if not site.owns(secret):
-        return _refused(403, _UNKNOWN_SITE)
-    return await _verdict(site.cap, response, request.get("remoteip"), own.clock.now())
-
-
-async def _verdict(cap: CapChallenges, response: str, visitor: object, now: float) -> Response:
-    """Cap's servers don't compare `remoteip`; here it counts where the settings require that clients are compared."""
-    compared = cap.binding == "require" and isinstance(visitor, str)
-    client = network_of(visitor) if compared and isinstance(visitor, str) else None
-    match cap.check(response, now=now, client=client):
-        case Failed(reason=Reason.TOKEN_EXPIRED):
-            return _refused(403, "Token expired")
-        case Failed():
-            return _refused(404, "Token not found")
-        case Solved() as solved:
-            pass
-    match await Claim(solved.claim_key, solved.until, now, solved.born):
-        case ClaimResult.WON:
-            return answer(200, {"success": True})
-        case ClaimResult.LOST:
-            return _refused(404, "Token not found")
-        case ClaimResult.STORE_DOWN:
-            return _refused(500, "Internal error")
-
-
-def _text(value: object) -> str:
-    """A field without the blanks around it; what is no text, or too long to be one of ours, is as good as missing."""
-    return value.strip(" \t\r\n") if isinstance(value, str) and len(value) <= LONGEST_TOKEN else ""

@@ -7,6 +7,7 @@ the token is the policy's (`verification.py`).
 from __future__ import annotations
 
 import hmac
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
@@ -47,6 +48,9 @@ FORGED: Final = Failed(Reason.TOKEN_REJECTED, ("invalid_token",))
 class Engine(Protocol):
     """The side of a protocol that a guarded route sees: judges the tokens of one site, and remembers nothing."""
 
+    @property
+    def site_key(self) -> str: ...
+
     def check(self, value: str, *, now: float, client: str | None, action: str = "") -> Solved | Failed:
         """Whether the token is right and for this client network and action; FORGED for one that isn't this site's."""
 
@@ -62,6 +66,14 @@ def same_client(binding: Binding, tag: bytes, own_tag: bytes | None) -> bool:
     if own_tag is None or not any(tag):
         return binding == "if-known"
     return hmac.compare_digest(tag, own_tag)
+
+
+HOST: Final = re.compile(r"[a-z0-9._:-]{1,253}")
+
+
+def host_to_sign(host: str) -> str:
+    """A host as a token carries it: of a browser's header, so it may be anything; then it is empty."""
+    return host if HOST.fullmatch(host) else ""
 
 
 def purpose_key(signing_key: bytes, purpose: str) -> bytes:

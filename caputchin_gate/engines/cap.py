@@ -1,26 +1,39 @@
 """Cap's protocol (cap.md 3 to 5), with challenges and redeem tokens that cost no memory.
 
     challenge token   work 9 | issue time 4 | lifetime 2 | site 8 | client tag 8 | nonce 16 | [answer 18] | MAC 16
-    redeem token      SITE:nonce 16:issue time 4 | lifetime 2 | client tag 8 | MAC 16
+    redeem token      SITE:nonce 16:issue time 4 | lifetime 2 | client tag 8 | host | MAC 16
 
-The first in base64url, the parts of the second in hex; times are in seconds. The widget reads neither. A browser gets
+The first in base64url, the parts of the second in hex; times are in seconds, and the host is that of the page, if it is
+known. The widget reads neither. A browser gets
 a challenge, redeems it with its solutions, and the redeem token is what a form carries. Both are good once: `claim_key`
 is claimed by who asks here. Instrumentation is not offered, so a challenge never carries any.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from hashlib import sha256
 from hmac import compare_digest
 from struct import Struct
 from typing import Any, Final
 
-from caputchin_gate.engines import FORGED, LEEWAY, SKEW, Binding, KeyedHash, Solved, purpose_key, same_client
+from caputchin_gate.difficulty import Hardening, Multipliers
+from caputchin_gate.engines import (
+    FORGED,
+    LEEWAY,
+    SKEW,
+    Binding,
+    KeyedHash,
+    Solved,
+    host_to_sign,
+    purpose_key,
+    same_client,
+)
 from caputchin_gate.engines.cap_puzzles import GREATEST_NONCE, Puzzle, all_solved, derived, explicit
 from caputchin_gate.engines.rsw import Lock, TimeLock, canonical
 from caputchin_gate.errors import Problem
@@ -32,15 +45,18 @@ LEAST_SALT: Final = 8
 MOST_SALT: Final = 44  # the WASM solver takes 55 bytes, and up to 11 are the nonce's (cap.md 3.4)
 SITE_KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")  # it stands in paths and between colons
 
+_ONE_DIGIT: Final = 16  # so many times the work of a puzzle is one more digit of its target
+
 _CHALLENGE: Final = Struct(">BHBBIIH8s8s16s")  # a multiple of three bytes with its MAC: no spare bits in base64
 _REDEEMED: Final = Struct(">IH8s")
+_LENGTH: Final = Struct(">I")
 _MAC_BYTES: Final = 16
 _TAG_BYTES: Final = 8
 _ANSWER_BYTES: Final = 18
 _CLAIM_KEY_BYTES: Final = 16
 _UNBOUND: Final = bytes(_TAG_BYTES)
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{84}(?:[A-Za-z0-9_-]{24})?")
-_REDEEM_TOKEN: Final = re.compile(r"([A-Za-z0-9_-]{1,64}):([0-9a-f]{32}):([0-9a-f]{60})")
+_REDEEM_TOKEN: Final = re.compile(r"([A-Za-z0-9_-]{1,64}):([0-9a-f]{32}):((?:[0-9a-f]{2}){30,283})")
 _ANSWER: Final = re.compile(r"(?:0x)?[0-9a-f]{1,1024}", re.IGNORECASE | re.ASCII)
 _TO_URL: Final = bytes.maketrans(b"+/", b"-_")
 _FROM_URL: Final = bytes.maketrans(b"-_", b"+/")
@@ -77,6 +93,15 @@ class Work:
         if self.format == 1 and not self.puzzles:
             return Problem("puzzles", "are all that format 1 has", "use at least 1")
         return None
+
+    def times(self, multiplier: float) -> Work:
+        """So many times the work, as far as puzzles go: squarings stay.
+
+        Sixteen times is one more digit for each puzzle, which costs the gate nothing; anything less is more puzzles.
+        """
+        digits = int(multiplier // _ONE_DIGIT)
+        puzzles = min(MOST_PUZZLES, math.ceil(self.puzzles * multiplier / _ONE_DIGIT**digits))
+        return replace(self, puzzles=puzzles, difficulty=self.difficulty + digits)
 
     def covers(self, floor: Work) -> bool:
         """Whether it is the same kind of work, and in nothing less than the floor."""
@@ -129,12 +154,12 @@ class _Keys:
 
     __slots__ = ("answers", "challenges", "clients", "exponents", "redeemed")
 
-    def __init__(self, signing_key: bytes) -> None:
-        self.challenges = KeyedHash(purpose_key(signing_key, "cap challenge"))
-        self.redeemed = KeyedHash(purpose_key(signing_key, "cap redeem token"))
-        self.clients = KeyedHash(purpose_key(signing_key, "cap client"))
-        self.answers = KeyedHash(purpose_key(signing_key, "cap answer"))
-        self.exponents = KeyedHash(purpose_key(signing_key, "cap exponent"))
+    def __init__(self, signing_key: bytes, protocol: str) -> None:
+        self.challenges = KeyedHash(purpose_key(signing_key, f"{protocol} challenge"))
+        self.redeemed = KeyedHash(purpose_key(signing_key, f"{protocol} redeem token"))
+        self.clients = KeyedHash(purpose_key(signing_key, f"{protocol} client"))
+        self.answers = KeyedHash(purpose_key(signing_key, f"{protocol} answer"))
+        self.exponents = KeyedHash(purpose_key(signing_key, f"{protocol} exponent"))
 
     def tag(self, client: str | None) -> bytes | None:
         """A keyed hash of the client network."""
@@ -153,6 +178,9 @@ class CapChallenges:
     challenge_lifetime: seconds in which a challenge has to be redeemed
     token_lifetime:     seconds in which a redeem token has to be used
     time_lock:          makes the squarings, if `work` asks for them; the sites of a gate may share one
+    multipliers:        how much more work each state asks for
+    protocol:           whose challenges they are, if Cap's work is a part of another protocol: neither takes the
+                        challenges or the tokens of the other
     """
 
     def __init__(
@@ -165,43 +193,71 @@ class CapChallenges:
         challenge_lifetime: int = 600,
         token_lifetime: int = 1200,
         time_lock: TimeLock | None = None,
+        multipliers: Multipliers | None = None,
+        protocol: str = "cap",
     ) -> None:
         self.site_key = site_key
         self.binding = binding
         self.work = work if work is not None else Work()
         if self.work.problem() is not None or (self.work.squarings > 0) != (time_lock is not None):
             raise ValueError("work that can't be done")
+        states = multipliers or Multipliers()
+        self._works = tuple(self.work.times(states.of(state)) for state in Hardening)
         self._challenge_lifetime = challenge_lifetime
         self._token_lifetime = token_lifetime
         self._time_lock = time_lock
         self._site = sha256(b"caputchin-gate cap site" + site_key.encode()).digest()[:8]
-        self._keys = tuple(map(_Keys, signing_keys))
+        self._keys = tuple(_Keys(key, protocol) for key in signing_keys)
 
     # Challenges
 
-    def issue(self, *, now: float, nonce: bytes, client: str | None) -> Challenge:
-        """A fresh challenge for a client network, None where it is not known. `nonce` is 16 random bytes."""
+    def issue(
+        self,
+        *,
+        now: float,
+        nonce: bytes,
+        state: Hardening = Hardening.NORMAL,
+        client: str | None,
+        scope: bytes = b"",
+    ) -> Challenge:
+        """A fresh challenge for a client network, None where it is not known. `nonce` is 16 random bytes.
+
+        scope: what has to be presented with the challenge again when it is redeemed
+        """
         if len(nonce) != NONCE_BYTES:
             raise ValueError("a nonce of another length")
-        keys, work, issued_at = self._keys[0], self.work, int(now)
+        keys, work, issued_at = self._keys[0], self._works[state], int(now)
         lock, answer = None, b""
         if self._time_lock is not None:
             lock, solution = self._time_lock.lock(keys.exponents.digest(nonce))
             answer = keys.answer(solution)
         tag = (keys.tag(client) if self.binding != "off" else None) or _UNBOUND
         body = _CHALLENGE.pack(*_packed(work), issued_at, self._challenge_lifetime, self._site, tag, nonce) + answer
-        signed = body + keys.challenges.digest(body)[:_MAC_BYTES]
+        signed = body + keys.challenges.digest(_scoped(scope, body))[:_MAC_BYTES]
         token = b2a_base64(signed, newline=False).translate(_TO_URL).decode()
         puzzles = tuple(_puzzles(token, work)) if work.format == 2 else ()
         return Challenge(token, work, (issued_at + self._challenge_lifetime) * 1000, puzzles, lock)
 
-    def redeem(self, token: str, solutions: Sequence[Any], *, now: float, client: str | None) -> Redeemed | Refusal:
-        """Judge the solutions of a challenge, in the page's order (cap.md 3.7): the work last, and the claim after."""
+    def redeem(
+        self,
+        token: str,
+        solutions: Sequence[Any],
+        *,
+        now: float,
+        client: str | None,
+        scope: bytes = b"",
+        host: str = "",
+    ) -> Redeemed | Refusal:
+        """Judge the solutions of a challenge, in the page's order (cap.md 3.7): the work last, and the claim after.
+
+        host: of the page that asks, in lower case; empty where it is not known.
+        """
         if not _TOKEN.fullmatch(token):
             return Refusal.INVALID_TOKEN
         signed = a2b_base64(token.encode().translate(_FROM_URL))
         body = signed[:-_MAC_BYTES]
-        keys = self._signer(signed[-_MAC_BYTES:], lambda keys: keys.challenges.digest(body))
+        message = _scoped(scope, body)
+        keys = self._signer(signed[-_MAC_BYTES:], lambda keys: keys.challenges.digest(message))
         if keys is None:
             return Refusal.INVALID_TOKEN
         *packed, issued_at, lifetime, site, tag, nonce = _CHALLENGE.unpack_from(body)
@@ -229,17 +285,17 @@ class CapChallenges:
             claim_key=self._claim_key(b"challenge", nonce),
             until=issued_at + lifetime + 2 * LEEWAY,
             born=issued_at - SKEW,
-            token=self._redeem_token(nonce, int(now), client),
+            token=self._redeem_token(nonce, int(now), client, host),
             expires=(int(now) + self._token_lifetime) * 1000,
         )
 
     # Redeem tokens
 
-    def _redeem_token(self, nonce: bytes, now: int, client: str | None) -> str:
+    def _redeem_token(self, nonce: bytes, now: int, client: str | None, host: str) -> str:
         """Named after its challenge: who redeems one twice, by whatever accident, gets one token."""
         keys = self._keys[0]
         tag = (keys.tag(client) if self.binding != "off" else None) or _UNBOUND
-        body = _REDEEMED.pack(now, self._token_lifetime, tag)
+        body = _REDEEMED.pack(now, self._token_lifetime, tag) + host_to_sign(host).encode()
         mac = keys.redeemed.digest(self._of_this_site(nonce + body))[:_MAC_BYTES]
         return f"{self.site_key}:{nonce.hex()}:{(body + mac).hex()}"
 
@@ -251,12 +307,13 @@ class CapChallenges:
         if parts[1] != self.site_key:
             return FORGED
         nonce, signed = bytes.fromhex(parts[2]), bytes.fromhex(parts[3])
-        body = signed[: _REDEEMED.size]
+        body = signed[:-_MAC_BYTES]
         message = self._of_this_site(nonce + body)
-        keys = self._signer(signed[_REDEEMED.size :], lambda keys: keys.redeemed.digest(message))
+        keys = self._signer(signed[-_MAC_BYTES:], lambda keys: keys.redeemed.digest(message))
         if keys is None:
             return FORGED
-        issued_at, lifetime, tag = _REDEEMED.unpack(body)
+        issued_at, lifetime, tag = _REDEEMED.unpack_from(body)
+        host = body[_REDEEMED.size :].decode("latin-1")
         if issued_at > now + LEEWAY:
             return FORGED
         expires_at = issued_at + lifetime
@@ -264,7 +321,8 @@ class CapChallenges:
             return _EXPIRED
         if action or not same_client(self.binding, tag, keys.tag(client)):  # a page can't tell Cap an action
             return _ELSEWHERE
-        return Solved(self._claim_key(b"redeemed", nonce), expires_at + 2 * LEEWAY, issued_at, self.site_key)
+        claim_key = self._claim_key(b"redeemed", nonce)
+        return Solved(claim_key, expires_at + 2 * LEEWAY, issued_at, self.site_key, host if host else None)
 
     # What both have in common
 
@@ -277,6 +335,11 @@ class CapChallenges:
     def _claim_key(self, kind: bytes, nonce: bytes) -> bytes:
         digest = sha256(b"caputchin-gate cap " + self._of_this_site(kind + nonce))
         return digest.digest()[:_CLAIM_KEY_BYTES]
+
+
+def _scoped(scope: bytes, body: bytes) -> bytes:
+    """What is signed. No body begins with a zero as the length of a scope does, so neither is taken for the other."""
+    return _LENGTH.pack(len(scope)) + scope + body if scope else body
 
 
 def _packed(work: Work) -> tuple[int, ...]:

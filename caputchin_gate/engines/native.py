@@ -4,8 +4,9 @@ A challenge token is 24 bytes, 32 characters in base64url:
 
     issue time 4 | difficulty 2 (state 2 bits, step 14 bits) | client tag 4 | nonce 4 | MAC 10
 
-The MAC covers all before it, the site key and the action. A field value is `<token>.<solution>`. Issuing and checking
-live here; how hard a step is stands in `difficulty.py`, single use is the store's.
+The MAC covers all before it, the site key, the action, and the host of the page that asked where the site has domains.
+There is no room for the host itself: who checks tries the site's own. A field value is `<token>.<solution>`. Issuing
+and checking live here; how hard a step is stands in `difficulty.py`, single use is the store's.
 """
 
 from __future__ import annotations
@@ -69,8 +70,8 @@ class _Keys:
         self.tokens = KeyedHash(purpose_key(signing_key, "native challenge"), site)
         self.clients = KeyedHash(purpose_key(signing_key, "native client"))
 
-    def mac(self, body: bytes, action: str) -> bytes:
-        return self.tokens.digest(body + _counted(action))[:_MAC_BYTES]
+    def mac(self, signed: bytes) -> bytes:
+        return self.tokens.digest(signed)[:_MAC_BYTES]
 
     def tag(self, client: str) -> bytes:
         """A keyed hash of the client network; never the value that means unbound."""
@@ -85,6 +86,7 @@ class NativeChallenges:
     lifetime: seconds in which a challenge has to be solved and sent.
     binding: whether the client network that asked for a challenge has to be the one that redeems it.
     cap, multipliers: the difficulty (`difficulty.py`).
+    hosts: those that the site's pages are on, the likeliest first; a token of any other host is not told apart.
     """
 
     def __init__(
@@ -96,6 +98,7 @@ class NativeChallenges:
         binding: Binding = "if-known",
         cap: int = 100,
         multipliers: Multipliers | None = None,
+        hosts: Sequence[str] = (),
     ) -> None:
         if not signing_keys or any(len(key) < LEAST_SIGNING_KEY for key in signing_keys):
             what = f"is missing or shorter than {LEAST_SIGNING_KEY} bytes"
@@ -103,10 +106,12 @@ class NativeChallenges:
         self.site_key = site_key
         self.lifetime = lifetime
         self.curve = Curve(cap, multipliers)
-        self._binding = binding
+        self.binding = binding
         site = _counted(site_key)
         self._claim_start = sha256(b"caputchin-gate native claim" + site)
         self._keys = tuple(_Keys(key, site) for key in signing_keys)
+        self._hosts = {host: _counted(host) for host in hosts}
+        self._marks: tuple[tuple[str | None, bytes], ...] = (*self._hosts.items(), (None, b""))
 
     def issue(
         self,
@@ -117,16 +122,21 @@ class NativeChallenges:
         state: Hardening = Hardening.NORMAL,
         client: str | None,
         action: str = "",
+        host: str = "",
     ) -> Challenge:
-        """A fresh challenge for a client network, None where it is not known. `nonce` is 4 random bytes."""
+        """A fresh challenge for a client network, None where it is not known. `nonce` is 4 random bytes.
+
+        host: of the page that asks, in lower case; empty where it is not known.
+        """
         target = self.curve.target(step, state)
         if target is None or len(nonce) != NONCE_BYTES:
             raise ValueError("a step off the curve, or a nonce of another length")
         keys = self._keys[0]
         issued_at = int(now)
-        tag = _UNBOUND if client is None or self._binding == "off" else keys.tag(client)
+        tag = _UNBOUND if client is None or self.binding == "off" else keys.tag(client)
         body = _BODY.pack(issued_at, state << _STATE_SHIFT | step, tag, nonce)
-        token = b2a_base64(body + keys.mac(body, action), newline=False).translate(_TO_URL).decode()
+        mac = keys.mac(body + _counted(action) + self._hosts.get(host, b""))
+        token = b2a_base64(body + mac, newline=False).translate(_TO_URL).decode()
         return Challenge(token, target, issued_at + self.lifetime)
 
     def check(self, value: str, *, now: float, client: str | None, action: str = "") -> Solved | Failed:
@@ -136,9 +146,10 @@ class NativeChallenges:
         token = value[:_TOKEN_CHARACTERS].encode()
         signed = a2b_base64(token.translate(_FROM_URL))
         body = signed[: _BODY.size]
-        keys = self._signer(body, signed[_BODY.size :], action)
-        if keys is None:
+        signer = self._signer(body + _counted(action), signed[_BODY.size :])
+        if signer is None:
             return FORGED
+        keys, host = signer
         issued_at, difficulty, tag, _ = _BODY.unpack(body)
         if issued_at > now + LEEWAY:
             return FORGED
@@ -147,16 +158,18 @@ class NativeChallenges:
         target = self.curve.target(difficulty & _STEP_MASK, _STATES[difficulty >> _STATE_SHIFT])
         if target is None:
             return FORGED
-        if not same_client(self._binding, tag, keys.tag(client) if client is not None else None):
+        if not same_client(self.binding, tag, keys.tag(client) if client is not None else None):
             return _ELSEWHERE
         if not meets(token, value[_TOKEN_CHARACTERS + 1 :], target):
             return _UNSOLVED
-        return Solved(self._claim_key(token), issued_at + self.lifetime + 2 * LEEWAY, issued_at, self.site_key)
+        return Solved(self._claim_key(token), issued_at + self.lifetime + 2 * LEEWAY, issued_at, self.site_key, host)
 
-    def _signer(self, body: bytes, mac: bytes, action: str) -> _Keys | None:
-        for keys in self._keys:
-            if compare_digest(keys.mac(body, action), mac):
-                return keys
+    def _signer(self, signed: bytes, mac: bytes) -> tuple[_Keys, str | None] | None:
+        """Whose MAC it is, and for a page on which host."""
+        for host, mark in self._marks:
+            for keys in self._keys:
+                if compare_digest(keys.mac(signed + mark), mac):
+                    return keys, host
         return None
 
     def _claim_key(self, token: bytes) -> bytes:

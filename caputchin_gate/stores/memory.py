@@ -178,11 +178,12 @@ class _Counters:
 
 
 class _Records:
-    """Few and small, so what is over is looked for only when there is no room."""
+    """Few and small, so what is over is looked for only when there is no room, and not before some end has passed."""
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._held: dict[bytes, tuple[bytes, float]] = {}
+        self._first_end = inf  # no record is over before
 
     def swap(self, key: bytes, old: bytes | None, new: bytes, until: float, now: float) -> Held | StoreDown:
         value, ends_at = self._held.get(key, (None, now))
@@ -190,9 +191,14 @@ class _Records:
             value = None
         if value != old:
             return Held(value, swapped=False)
-        if len(self._held) >= self._most and key not in self._held:
-            self._held = {key: record for key, record in self._held.items() if record[1] > now}
-            if len(self._held) >= self._most:
-                return StoreDown()
+        if len(self._held) >= self._most and key not in self._held and not self._make_room(now):
+            return StoreDown()
         self._held[key] = new, until
+        self._first_end = min(self._first_end, until)
         return Held(new, swapped=True)
+
+    def _make_room(self, now: float) -> bool:
+        if now >= self._first_end:
+            self._held = {key: record for key, record in self._held.items() if record[1] > now}
+            self._first_end = min((ends_at for _, ends_at in self._held.values()), default=inf)
+        return len(self._held) < self._most

@@ -32,7 +32,6 @@ from redis.exceptions import (
 )
 from redis.retry import Retry
 
-from caputchin_gate.decision_log import logger
 from caputchin_gate.effects import ClaimResult, Counted, Held, StoreDown
 from caputchin_gate.errors import ConfigurationError, Problem
 from caputchin_gate.stores.redis_address import Address, Node
@@ -49,15 +48,15 @@ from caputchin_gate.stores.redis_claims import (
     swapping,
 )
 from caputchin_gate.stores.redis_nodes import Elsewhere, Lost, Nodes, Sending, directed
+from caputchin_gate.stores.trouble_log import TroubleLog
 
 T = TypeVar("T")
 
 # The client raises more than its own exceptions: RuntimeError where uvloop's transport is closed, ValueError where
-# something else than Redis answers.
-_TROUBLE: Final = (RedisError, OutOfStep, Unfit, Lost, OSError, EOFError, RuntimeError, ValueError)
+# something else than Redis answers, AttributeError where another thread closes the connection that is being read.
+_TROUBLE: Final = (RedisError, OutOfStep, Unfit, Lost, OSError, EOFError, RuntimeError, ValueError, AttributeError)
 _DIRECTION: Final = re.compile(r"(?P<word>MOVED|ASK) \d+ (?P<host>.*):(?P<port>\d+)")
 _DOWN: Final = StoreDown()
-_TOLD_EVERY: Final = 60.0  # seconds between two events of one trouble in the log
 _CONNECTIONS: Final = 32  # of one event loop; threads have one each
 
 _inherited: Final[list[object]] = []  # clients of a parent process; they are its to close
@@ -89,7 +88,7 @@ class RedisStore:
         self._memory = memory_of(cluster=address.cluster)
         self._nodes = Nodes(address.nodes)
         self._process = _Process()
-        self._told: dict[str, float] = {}  # when a trouble may be logged again
+        self._log = TroubleLog(f"Redis at {address}")
 
     # The contract, blocking
 
@@ -226,10 +225,7 @@ class RedisStore:
                 raise trouble
 
     def _fail(self, trouble: Exception) -> StoreDown:
-        told, now = _told(trouble), time.monotonic()
-        if now >= self._told.get(told, now):
-            self._told[told] = now + _TOLD_EVERY
-            logger.error("the store, Redis at %s, can't be used: %s", self._address, told)
+        self._log.tell(_told(trouble))
         return _DOWN
 
     # Clients

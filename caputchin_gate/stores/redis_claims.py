@@ -12,8 +12,9 @@ What a server may do to claims, and what the script does about it:
 - A server that was restarted may have lost claims: the last second or two of an append-only file, all after the last
   snapshot, or all. They carry the run id of the server process that they are known to be complete in. When another
   one answers, the store is *blind* to what happened before that started: keys that may have existed then are lost,
-  for as long as a claim lives. A replica that takes over was running at the time, and is trusted. An empty server is
-  taken for a new one by a process that did not know it before.
+  for as long as a claim lives. A replica that takes over lacks what the old server had not sent to it, and when it
+  took over it does not say: the store is blind to what happened before it is first asked. An empty server is taken
+  for a new one by a process that did not know it before.
 """
 
 from __future__ import annotations
@@ -93,11 +94,12 @@ if not found[1] or (known ~= '' and known ~= run) then
     return {'evicts', ARGV[1], run, 0}
   end
   local runs = redis.call('ZCOUNT', KEYS[1], 0, 0)
+  local promoted = not string.find(redis.call('INFO', 'replication'), 'second_repl_offset:-1%s')
   local blind
   if known ~= '' and runs == 0 then
     emptied = 1
   end
-  if emptied == 1 and known == run then
+  if (emptied == 1 and known == run) or (promoted and (known ~= '' or runs > 0)) then
     blind = now
   elseif (known ~= '' and known ~= run) or (runs > 0 and not found[1]) then
     -- Of the uptime, both ends were cut to whole seconds.

@@ -16,7 +16,17 @@ from typing import Final, TypeVar
 from caputchin_gate.effects import ClaimResult, Counted, Held, StoreDown
 from caputchin_gate.errors import ConfigurationError, Problem
 from caputchin_gate.stores import GRACE
-from caputchin_gate.stores.sqlite_file import Connection, StoreFile, Trouble, is_full, spoils, transaction
+from caputchin_gate.stores.sqlite_file import (
+    Connection,
+    Inode,
+    StoreFile,
+    Trouble,
+    is_damage,
+    is_full,
+    spoils,
+    transaction,
+)
+from caputchin_gate.stores.trouble_log import TroubleLog
 
 T = TypeVar("T")
 
@@ -68,6 +78,13 @@ class _Process:
         # Where the next sweep begins: anywhere, so that many short-lived processes sweep all of it.
         self.swept = {table: os.urandom(16) for table in ("claims", "counters", "records")}
 
+    def drop(self) -> None:
+        """Close all, because they share what SQLite knows about the file. Called under the lock of `patient`."""
+        self.patient.drop()
+        for connection in (self.upkeep, self.hasty):  # who holds the lock of one never waits for `patient`
+            with connection.lock:
+                connection.drop()
+
 
 class SqliteStore:
     """patience: seconds to wait for other threads, and again for other processes.
@@ -85,10 +102,12 @@ class SqliteStore:
         upkeep_every: int = 1000,
     ) -> None:
         self._file = StoreFile(path, most_bytes=most_bytes, makes_folder=makes_folder)
+        self._log = TroubleLog(str(path))
         self._patience = patience
         self._upkeep_every = upkeep_every
         self._process = _Process(self._file, patience, upkeep_every)
-        self._identity: bytes | None = None
+        self._held: tuple[bytes, Inode | None] | None = None  # the identity and the inode of the file
+        self._forgot = False  # whether claims may be missing, so that nothing is asked before the file was opened again
         self._longest = _LONGEST_CHALLENGE
         self._signing_key: bytes | None = None
 
@@ -135,9 +154,8 @@ class SqliteStore:
 
     def close(self) -> None:
         process = self._own_process()
-        for connection in (process.hasty, process.patient, process.upkeep):
-            with connection.lock:
-                connection.drop()
+        with process.patient.lock:
+            process.drop()
 
     # How a call gets its connection
 
@@ -157,10 +175,11 @@ class SqliteStore:
             return None
         try:
             database = process.hasty.ready()
-            if database is not None:
+            if database is not None and not self._forgot:
                 return act(database)
             process.calls = self._upkeep_every  # which opens it
         except Trouble as trouble:
+            self._forgot |= is_damage(trouble)
             if spoils(trouble):
                 process.hasty.drop()
         finally:
@@ -175,8 +194,10 @@ class SqliteStore:
         try:
             answer = self._ask(process, act, now)
         except Trouble as trouble:
+            self._forgot |= is_damage(trouble)
             if spoils(trouble):
-                process.patient.drop()
+                process.drop()
+            self._tell(trouble)
             return _DOWN
         finally:
             process.patient.lock.release()
@@ -188,57 +209,75 @@ class SqliteStore:
         return answer
 
     def _ask(self, process: _Process, act: Callable[[sqlite3.Connection], T], now: float) -> T:
-        database = self._opened(process.patient, now)
+        database = self._opened(process, now)
         try:
             return act(database)
         except sqlite3.Error as trouble:
-            if not is_full(trouble) or not _sweep(database, process, now):
+            if not is_full(trouble):
                 raise
+            _checkpoint(database, "TRUNCATE")  # it may be the disk that is full, and the log what fills it
+            _sweep(database, process, now)
             return act(database)
 
-    def _opened(self, connection: Connection, now: float) -> sqlite3.Connection:
-        """The connection to the file at the path, which may be another one than before.
+    def _opened(self, process: _Process, now: float) -> sqlite3.Connection:
+        """The connection that waits, to the file that stands at the path now."""
+        database = process.patient.ready()
+        if database is None or self._forgot:
+            self._forgot |= process.patient.is_open  # its files were taken away
+            process.drop()
+            database = self._open(process.patient, now)
+            self._forgot = False
+        return database
 
-        A file that was deleted took its claims along: nothing is won until no token of before can be in use.
+    def _open(self, connection: Connection, now: float) -> sqlite3.Connection:
+        """Open the file at the path, which may be another one than before, or have lost something.
+
+        It took claims along: nothing is won until no token of before can be in use.
         """
-        database = connection.ready()
-        if database is not None:
-            return database
         database = connection.open()
         try:
             found = database.execute(_IDENTITY).fetchone()
             if found is None:
                 raise OSError("the file holds something else than a store of this version")
-            (identity,) = found
-            if self._identity not in (None, identity):
+            held = found[0], connection.inode
+            if self._held is not None and (self._forgot or self._held != held):
                 database.execute(_RAISE_HORIZON, (now + self._longest,))
                 if self._signing_key is not None:
                     database.execute(_KEEP_SIGNING_KEY, (self._signing_key,))
         except BaseException:
             connection.drop()
             raise
-        self._identity = identity
+        self._held = held
         return database
 
     def _keep_up(self, process: _Process, now: float) -> None:
         """Forget what is over, move the log into the file, have the hasty connection open."""
         process.calls = 0
         try:
-            database = self._opened(process.upkeep, now)
+            if not process.upkeep.is_open:
+                self._open(process.upkeep, now)
+            database = process.upkeep.ready()
+            if database is None or self._forgot:
+                return  # the next call that waits begins anew
             _sweep(database, process, now)
-            mode = "PASSIVE" if self._file.log_bytes() < _LARGE_LOG else "TRUNCATE"
-            database.execute(f"PRAGMA wal_checkpoint({mode})").fetchall()
+            _checkpoint(database, "PASSIVE" if self._file.log_bytes() < _LARGE_LOG else "TRUNCATE")
             with process.hasty.lock:
-                self._opened(process.hasty, now)
+                if not process.hasty.is_open:
+                    self._open(process.hasty, now)
         except Trouble as trouble:
+            self._forgot |= is_damage(trouble)
             if spoils(trouble):
                 process.upkeep.drop()
+                self._tell(trouble)
+
+    def _tell(self, trouble: Exception) -> None:
+        self._log.tell(getattr(trouble, "strerror", None) or str(trouble))
 
     def _shared_signing_key(self) -> bytes:
         try:
-            patient = self._own_process().patient
-            with patient.lock:
-                database = self._opened(patient, time.time())
+            process = self._own_process()
+            with process.patient.lock:
+                database = self._opened(process, time.time())
                 database.execute(_KEEP_SIGNING_KEY, (os.urandom(32),))
                 key: bytes = database.execute(_SIGNING_KEY).fetchone()[0]
         except Trouble as trouble:
@@ -272,6 +311,11 @@ def _swap(database: sqlite3.Connection, key: bytes, old: bytes | None, new: byte
         return Held(new, swapped=True)
     found = database.execute(_HELD, {"key": key, "now": now}).fetchone()
     return Held(found[0] if found else None, swapped=False)
+
+
+def _checkpoint(database: sqlite3.Connection, mode: str) -> None:
+    """Move the log into the file."""
+    database.execute(f"PRAGMA wal_checkpoint({mode})").fetchall()
 
 
 def _sweep(database: sqlite3.Connection, process: _Process, now: float) -> int:

@@ -17,6 +17,7 @@ from typing import Final, TypeAlias
 
 Trouble: Final = (sqlite3.Error, OSError)
 Inode: TypeAlias = tuple[int, int]
+Inodes: TypeAlias = tuple[Inode | None, ...]  # of the file, and of the two that SQLite keeps beside it
 
 _SCHEMA: Final = 2
 _TABLES: Final = (
@@ -30,17 +31,23 @@ _TABLES: Final = (
     "INSERT INTO facts VALUES ('identity', randomblob(16))",
 )
 _BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+_DAMAGE: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _RETRY_AFTER: Final = 0.01
 _OLDEST_SQLITE: Final = (3, 35)  # has RETURNING
 
 
 def is_busy(trouble: BaseException) -> bool:
     """Whether somebody else holds the file's lock."""
-    return isinstance(trouble, sqlite3.Error) and _code(trouble) in _BUSY
+    return _primary_code(trouble) in _BUSY
 
 
 def is_full(trouble: BaseException) -> bool:
-    return isinstance(trouble, sqlite3.Error) and _code(trouble) == sqlite3.SQLITE_FULL
+    return _primary_code(trouble) == sqlite3.SQLITE_FULL
+
+
+def is_damage(trouble: BaseException) -> bool:
+    """Whether a part of the file is missing. Opened again, SQLite leaves out what it can't read of the log."""
+    return _primary_code(trouble) in _DAMAGE or _code(trouble) == sqlite3.SQLITE_IOERR_SHORT_READ
 
 
 def spoils(trouble: BaseException) -> bool:
@@ -48,8 +55,12 @@ def spoils(trouble: BaseException) -> bool:
     return not is_busy(trouble) and not is_full(trouble)
 
 
-def _code(trouble: sqlite3.Error) -> int:
-    return getattr(trouble, "sqlite_errorcode", 0) & 0xFF  # the low byte is the primary code
+def _code(trouble: BaseException) -> int:
+    return getattr(trouble, "sqlite_errorcode", 0)  # not every error is SQLite's own
+
+
+def _primary_code(trouble: BaseException) -> int:
+    return _code(trouble) & 0xFF
 
 
 @contextmanager
@@ -70,28 +81,25 @@ class StoreFile:
 
     def __init__(self, path: str | Path, *, most_bytes: int, makes_folder: bool) -> None:
         self.path = Path(path)
+        self._paths = str(path), f"{path}-wal", f"{path}-shm"
         self._most_bytes = most_bytes
         self._makes_folder = makes_folder
 
-    def inode(self) -> Inode | None:
-        """Which file stands at the path now, None for none."""
-        try:
-            status = os.stat(self.path)
-        except FileNotFoundError:
-            return None
-        return status.st_dev, status.st_ino
+    def inodes(self) -> Inodes:
+        """Which files stand at the paths now. All three stay the same while any process has the store open."""
+        return tuple(map(_inode, self._paths))
 
     def log_bytes(self) -> int:
         """The size of the write-ahead log."""
         try:
-            return os.stat(f"{self.path}-wal").st_size
+            return os.stat(self._paths[1]).st_size
         except OSError:
             return 0
 
     def others_can_read(self) -> bool:
         return bool(os.stat(self.path).st_mode & 0o007)
 
-    def open(self, wait: float) -> tuple[sqlite3.Connection, Inode]:
+    def open(self, wait: float) -> tuple[sqlite3.Connection, Inodes]:
         """Open the file, which is made if there is none. Waits for the locks of others."""
         if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
             raise OSError(f"SQLite {sqlite3.sqlite_version} is too old, 3.35 is needed")
@@ -102,7 +110,7 @@ class StoreFile:
         if not os.access(self.path, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
             # SQLite would open it for reading, and leave a log beside it that nobody may write to.
             raise PermissionError("the file may not be written")
-        before = self.inode()
+        before, *_ = self.inodes()
         database = sqlite3.connect(
             f"{self.path.absolute().as_uri()}?mode=rw",
             uri=True,
@@ -112,12 +120,13 @@ class StoreFile:
         )
         try:
             self._prepare(database, time.monotonic() + wait)
-            if before is None or before != self.inode():
+            found = self.inodes()
+            if found[0] != before or None in found:
                 raise OSError("the file was replaced while it was opened")
         except BaseException:
             database.close()
             raise
-        return database, before
+        return database, found
 
     def _make(self) -> None:
         """An empty file with no rights for others; SQLite gives its log the same mode.
@@ -151,6 +160,14 @@ class StoreFile:
         database.execute("PRAGMA wal_autocheckpoint = 0")
 
 
+def _inode(path: str) -> Inode | None:
+    try:
+        status = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino
+
+
 def _make_tables(database: sqlite3.Connection) -> None:
     if _is_made(database):
         return
@@ -177,24 +194,32 @@ def _is_made(database: sqlite3.Connection) -> bool:
 
 
 class Connection:
-    """One connection, and the lock of the thread that uses it. `ready`, `open` and `drop` are called under the lock."""
+    """One connection, and the lock of the thread that uses it. Everything else here is called under the lock."""
 
     def __init__(self, file: StoreFile, wait: float) -> None:
         self.lock = threading.Lock()
         self._file = file
         self._wait = wait
         self._database: sqlite3.Connection | None = None
-        self._inode: Inode | None = None
+        self._inodes: Inodes = ()
+
+    @property
+    def is_open(self) -> bool:
+        return self._database is not None
+
+    @property
+    def inode(self) -> Inode | None:
+        """The file that was opened last."""
+        return self._inodes[0]
 
     def ready(self) -> sqlite3.Connection | None:
-        """What is open, None when it is closed or another file stands at the path by now."""
-        if self._database is not None and self._inode == self._file.inode():
+        """What is open, None when it is closed or other files stand at the paths by now."""
+        if self._database is not None and self._inodes == self._file.inodes():
             return self._database
         return None
 
     def open(self) -> sqlite3.Connection:
-        self.drop()
-        self._database, self._inode = self._file.open(self._wait)
+        self._database, self._inodes = self._file.open(self._wait)
         return self._database
 
     def drop(self) -> None:

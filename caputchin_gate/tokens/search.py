@@ -79,7 +79,7 @@ def begin(head: RequestHead, places: Places, *, max_json: int = MAX_JSON) -> Out
         query.finish()
     if Source.COOKIE in sources:
         _from_cookies(head.headers.get("cookie", ()), places, candidates)
-    if not has_header_token and (Source.FORM in sources or Source.JSON in sources):
+    if head.body_seen and not has_header_token and (Source.FORM in sources or Source.JSON in sources):
         grammar = _grammar(head, places, candidates, max_json)
         if isinstance(grammar, Refused):
             return grammar

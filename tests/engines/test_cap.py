@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from caputchin_gate.difficulty import Hardening, Multipliers
 from caputchin_gate.engines import Binding, Solved
 from caputchin_gate.engines.cap import CapChallenges, Challenge, Redeemed, Refusal, Work
 from caputchin_gate.engines.rsw import TimeLock
@@ -582,3 +583,38 @@ def test_no_key_shows_in_a_repr() -> None:
     shown = repr(challenges) + repr(challenges._keys) + repr(vars(challenges))
     assert KEY.decode() not in shown
     assert repr(KEY) not in shown
+
+
+# Hardening
+
+
+@pytest.mark.parametrize(
+    ("work", "multiplier", "expected"),
+    [
+        (Work(puzzles=50, difficulty=4), 1, (50, 4)),
+        (Work(puzzles=50, difficulty=4), 1.5, (75, 4)),
+        (Work(puzzles=50, difficulty=4), 4, (200, 4)),
+        (Work(puzzles=50, difficulty=4), 16, (50, 5)),
+        (Work(puzzles=5, difficulty=1), 1.5, (8, 1)),
+        (Work(puzzles=400, difficulty=4), 4, (1000, 4)),  # more are not judged
+        (Work(format=2, puzzles=50, difficulty=4, squarings=75_000), 16, (50, 5)),
+        (Work(format=2, puzzles=0, squarings=75_000), 16, (0, 5)),
+    ],
+)
+def test_work_is_multiplied_by_more_or_longer_puzzles(work: Work, multiplier: float, expected: tuple[int, int]) -> None:
+    more = work.times(multiplier)
+    assert (more.puzzles, more.difficulty) == expected
+    assert (more.format, more.salt_length, more.squarings) == (work.format, work.salt_length, work.squarings)
+    assert more.problem() is None
+    assert more.covers(work)
+
+
+@pytest.mark.parametrize("work", [EASY, EXPLICIT])
+@pytest.mark.parametrize("state", list(Hardening))
+def test_a_challenge_of_each_state_is_redeemed_for_a_token_that_passes(work: Work, state: Hardening) -> None:
+    site = engine(work=work)
+    challenge = site.issue(now=NOW, nonce=NONCE, state=state, client=None)
+    assert challenge.work == work.times(Multipliers().of(state))
+    redeemed = site.redeem(challenge.token, solve_cap(as_sent(challenge)), now=NOW, client=None)
+    assert isinstance(redeemed, Redeemed)
+    assert isinstance(site.check(redeemed.token, now=NOW, client=None), Solved)

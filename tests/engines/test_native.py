@@ -174,6 +174,50 @@ def test_during_a_rotation_the_first_key_signs_and_all_verify(signing: bytes) ->
     assert refusal(engine(OTHER_KEY).check(value, now=NOW, client=HOME)) == FORGED
 
 
+HOSTS = ("shop.example", "www.shop.example")
+
+
+@pytest.mark.parametrize("keys", [(KEY,), (OTHER_KEY, KEY)], ids=["one key", "a rotated key"])
+@pytest.mark.parametrize(
+    ("issued", "checked", "expected"),
+    [
+        ("shop.example", HOSTS, "shop.example"),
+        ("www.shop.example", HOSTS, "www.shop.example"),
+        ("", HOSTS, None),
+        ("www.shop.example", HOSTS[1:], "www.shop.example"),
+        ("evil.example", HOSTS, None),  # of no host that the engine was told of: nothing is known
+    ],
+)
+def test_the_host_of_the_page_is_told_and_costs_no_room(
+    keys: tuple[bytes, ...], issued: str, checked: tuple[str, ...], expected: str | None
+) -> None:
+    issuer = NativeChallenges([KEY], site_key="site", hosts=HOSTS)
+    challenge = issuer.issue(now=NOW, nonce=b"1234", step=1, client=HOME, host=issued)
+    value = f"{challenge.token}.{solve(challenge.token, challenge.target)}"
+    assert len(challenge.token) == 32
+    solved = NativeChallenges(keys, site_key="site", hosts=checked).check(value, now=NOW, client=HOME)
+    assert isinstance(solved, Solved)
+    assert solved.hostname == expected
+
+
+@pytest.mark.parametrize("hosts", [(), ("shop.example",), ("evil.example",)])
+def test_a_token_for_a_host_that_is_no_longer_the_sites_is_not_ours(hosts: tuple[str, ...]) -> None:
+    issuer = NativeChallenges([KEY], site_key="site", hosts=HOSTS)
+    challenge = issuer.issue(now=NOW, nonce=b"1234", step=1, client=HOME, host="www.shop.example")
+    value = f"{challenge.token}.{solve(challenge.token, challenge.target)}"
+    assert refusal(NativeChallenges([KEY], site_key="site", hosts=hosts).check(value, now=NOW, client=HOME)) == FORGED
+
+
+def test_a_host_is_not_taken_for_an_action() -> None:
+    """Both stand at the end of what is signed, each with its length before it."""
+    issuer = NativeChallenges([KEY], site_key="site", hosts=HOSTS)
+    marks = set()
+    for action, host in (("", "shop.example"), ("shop.example", ""), ("", ""), ("shop.example", "shop.example")):
+        challenge = issuer.issue(now=NOW, nonce=b"1234", step=1, client=HOME, action=action, host=host)
+        marks.add(challenge.token)
+    assert len(marks) == 4
+
+
 def test_tokens_are_claimed_under_different_keys_for_different_tokens_and_sites() -> None:
     values = [(site, nonce) for site in ("site", "sit", "e") for nonce in (NONCE, b"zzzz")]
     keys = set()

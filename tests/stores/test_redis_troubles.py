@@ -173,6 +173,26 @@ def test_the_replica_that_takes_over_knows_the_claims(tmp_path: Path, opened: Op
             assert claims(store, keys(20, seed=2), born=AFTER) == {WON}
 
 
+def test_the_replica_that_takes_over_without_the_last_claims_gives_no_spent_token_back(
+    tmp_path: Path, opened: Opener
+) -> None:
+    with RedisServer(tmp_path / "master", *SYNCED_AT_ONCE) as master, RedisServer(tmp_path / "replica") as replica:
+        replica.say("REPLICAOF", master.host, master.port)
+        until(lambda: replica.say("INFO", "replication")["master_link_status"] == "up")
+        until(lambda: replica.say("INFO", "server")["uptime_in_seconds"] > 5)  # it was there long before the claims
+        with Relay((master.host, master.port)) as relay:
+            store, other = opened(relay.url), opened(relay.url)
+            assert claims(store, keys(1, seed=9)) | claims(other, keys(1, seed=8)) == {WON}
+            replica.say("REPLICAOF", "NO", "ONE")  # what the master gets from now on is not sent to it
+            assert claims(store, keys(20), born=NOW) == {WON}
+            master.kill()
+            relay.target = (replica.host, replica.port)
+            for asked in (other, store, opened(relay.url)):
+                assert claims(asked, keys(20), born=NOW) <= {LOST, STORE_DOWN}
+            assert claims(store, keys(20), born=NOW) == {LOST}
+            assert claims(store, keys(20, seed=2), born=AFTER) == {WON}
+
+
 def test_the_signing_key_outlives_the_server_with_those_who_know_it(tmp_path: Path, opened: Opener) -> None:
     with RedisServer(tmp_path) as server:
         store = opened(server.url)
@@ -248,6 +268,29 @@ def test_a_reply_to_somebody_else_wins_nothing_and_its_connection_is_given_up(tm
         relay.cut = Cut.NOWHERE
         assert claims(store, [mine]) == {LOST}
         assert claims(store, [next_one]) == {WON}
+
+
+def test_a_store_that_is_closed_by_another_thread_in_the_middle_of_a_claim_raises_nothing(
+    tmp_path: Path, opened: Opener
+) -> None:
+    over = threading.Event()
+    with RedisServer(tmp_path) as server, ThreadPoolExecutor(8) as threads:
+        store = opened(server.url)
+        closed = store._store if isinstance(store, FromThreads) else store
+        visits = [threads.submit(claims_until, over, store, seed) for seed in range(8)]
+        for _ in range(200):
+            closed.close()
+            time.sleep(0.001)
+        over.set()
+        for visit in visits:
+            assert visit.result() <= {WON, STORE_DOWN}
+
+
+def claims_until(over: threading.Event, store: Store, seed: int) -> set[ClaimResult]:
+    source, results = random.Random(seed), set[ClaimResult]()
+    while not over.is_set():
+        results.add(store.claim(source.randbytes(20), NOW + LIFE, NOW))
+    return results
 
 
 def test_connections_that_the_server_closed_in_the_meantime_cost_nobody_anything(

@@ -265,7 +265,7 @@ def foreign(path: Path) -> None:
 
 def newer(path: Path) -> None:
     with closing(sqlite3.connect(path)) as database:
-        database.execute("PRAGMA user_version = 2")
+        database.execute("PRAGMA user_version = 1000000")
 
 
 @pytest.mark.parametrize("happened", [overwritten, foreign, newer])

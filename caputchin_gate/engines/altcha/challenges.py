@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from caputchin_gate.difficulty import EASIEST, Curve, Hardening, Multipliers
-from caputchin_gate.engines import FORGED, LEEWAY, Binding, Solved, same_client
+from caputchin_gate.engines import FORGED, LEEWAY, Binding, Solved, host_to_sign, same_client
 from caputchin_gate.engines.altcha import ALGORITHMS, version1, version2
 from caputchin_gate.engines.altcha.keys import SiteKeys, site_keys
 from caputchin_gate.engines.altcha.terms import RANDOM_BYTES, Terms
@@ -76,17 +76,19 @@ class AltchaChallenges:
         state: Hardening = Hardening.NORMAL,
         client: str | None,
         action: str = "",
+        host: str = "",
     ) -> Mapping[str, Any]:
         """The document for the widget: a fresh challenge for a client network, None where it is not known.
 
         random: RANDOM_BYTES of them.
+        host: of the page that asks, in lower case; empty where it is not known.
         """
         target = self.curve.target(step, state)
         if target is None or len(random) != RANDOM_BYTES:
             raise ValueError("a step off the curve, or randomness of another length")
         keys, issued_at = self._keys[0], int(now)
         tag = b"" if client is None or self._binding == "off" else keys.tag(client)
-        terms = Terms(issued_at, issued_at + self.lifetime, _work(target), tag, action)
+        terms = Terms(issued_at, issued_at + self.lifetime, _work(target), tag, action, host_to_sign(host))
         if self._algorithm in version2.ALGORITHMS:
             return version2.challenge(keys, self._algorithm, terms, random)
         return version1.challenge(keys, self._algorithm.removeprefix("v1/"), terms, random)
@@ -112,7 +114,8 @@ class AltchaChallenges:
         # The signature is a digest of the challenge under a key of this site and version alone, and has one spelling:
         # whatever solves one challenge is one token.
         claim_key = bytes.fromhex(proof.signature)[:_CLAIM_KEY_BYTES]
-        return Solved(claim_key, terms.expires_at + 2 * LEEWAY, terms.issued_at, self.site_key)
+        host = terms.host if terms.host else None
+        return Solved(claim_key, terms.expires_at + 2 * LEEWAY, terms.issued_at, self.site_key, host)
 
     def _signer(self, proof: _Proof) -> SiteKeys | None:
         for keys in self._keys:

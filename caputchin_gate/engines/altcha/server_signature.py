@@ -9,7 +9,7 @@ import hashlib
 import hmac
 from typing import Final
 
-from caputchin_gate.engines import FORGED, LEEWAY, Solved
+from caputchin_gate.engines import LEEWAY, Solved
 from caputchin_gate.engines.altcha.version1 import ALGORITHMS
 from caputchin_gate.providers._altcha import ServerSignature, payload_of, server_signature_of
 from caputchin_gate.secret import Secret
@@ -33,7 +33,7 @@ class ServerSignatures:
     def check(self, value: str, *, now: float, client: str | None, action: str = "") -> Solved | Failed:
         payload = payload_of(value)
         if payload is None or "verificationData" not in payload:
-            return FORGED  # perhaps a proof of work of one of our sites
+            return _NO_PAYLOAD  # perhaps a proof of work of one of our sites
         said = server_signature_of(payload)
         if said is None or said.algorithm not in ALGORITHMS:
             return _NO_PAYLOAD

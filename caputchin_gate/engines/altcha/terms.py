@@ -14,6 +14,7 @@ class Terms(NamedTuple):
     work:   hashes to expect before a solution is found; for other functions what takes a browser as long
     client: a keyed hash of the client network, empty where it is not known
     action: what the solution may be used for, empty for anything
+    host:   of the page that asked, empty where it is not known
     """
 
     issued_at: int
@@ -21,3 +22,4 @@ class Terms(NamedTuple):
     work: int
     client: bytes = b""
     action: str = ""
+    host: str = ""

@@ -15,6 +15,7 @@ from hashlib import sha256, sha512
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote_plus, unquote_plus
 
+from caputchin_gate.engines import HOST
 from caputchin_gate.engines.altcha.keys import SiteKeys
 from caputchin_gate.engines.altcha.terms import NONCE_BYTES, Terms
 
@@ -23,7 +24,7 @@ ALGORITHMS: Final = {"SHA-256": sha256, "SHA-512": sha512}
 
 _SALT: Final = re.compile(
     r"[0-9a-f]{32}\?expires=([0-9]{1,11})&issued=([0-9]{1,11})&maxnumber=([0-9]{1,9})"
-    r"(?:&client=([0-9a-f]{16}))?(?:&action=([A-Za-z0-9_.~%+-]+))?&"
+    rf"(?:&client=([0-9a-f]{{16}}))?(?:&action=([A-Za-z0-9_.~%+-]+))?(?:&host=({HOST.pattern}))?&"
 )
 _MOST_NUMBERS: Final = 10**9
 _TYPES: Final = (str, str, int, str, str)
@@ -48,7 +49,8 @@ def salt_for(terms: Terms, nonce: str) -> str:
     client = f"&client={terms.client.hex()}" if terms.client else ""
     action = f"&action={quote_plus(terms.action, errors='surrogatepass')}" if terms.action else ""
     times = f"expires={terms.expires_at}&issued={terms.issued_at}"
-    return f"{nonce}?{times}&maxnumber={2 * terms.work}{client}{action}&"
+    host = f"&host={terms.host}" if terms.host else ""
+    return f"{nonce}?{times}&maxnumber={2 * terms.work}{client}{action}{host}&"
 
 
 def hashed(algorithm: str, salt: str, number: int) -> str:
@@ -73,9 +75,9 @@ class Proof(NamedTuple):
         match = _SALT.fullmatch(self.salt)
         if match is None:
             return None
-        expires, issued, maxnumber, client, action = match.groups("")
+        expires, issued, maxnumber, client, action, host = match.groups("")
         named = unquote_plus(action, errors="surrogatepass") if action else ""
-        return Terms(int(issued), int(expires), int(maxnumber) // 2, bytes.fromhex(client), named)
+        return Terms(int(issued), int(expires), int(maxnumber) // 2, bytes.fromhex(client), named, host)
 
     def is_solved(self) -> bool:
         """Whether salt and number are those that were hashed: this is what makes the terms true."""

@@ -112,6 +112,8 @@ def challenge(keys: SiteKeys, algorithm: str, terms: Terms, random: bytes) -> Ma
         data["action"] = terms.action
     if terms.client:
         data["client"] = terms.client.hex()
+    if terms.host:
+        data["host"] = terms.host
     parameters = {
         "algorithm": algorithm,
         "cost": cost,
@@ -176,10 +178,12 @@ class Proof(NamedTuple):
             return None
         if further != function.fixed or key_length != function.key_length or not function.takes(cost):
             return None
-        match {"client": "", "action": "", **said}:
-            case {"client": str(client), "action": str(action), **unknown} if not unknown and _CLIENT.fullmatch(client):
+        match {"client": "", "action": "", "host": "", **said}:
+            case {"client": str(client), "action": str(action), "host": str(host), **unknown} if (
+                not unknown and _CLIENT.fullmatch(client)
+            ):
                 work = function.work_of(cost, len(prefix))
-                return Terms(issued_at, expires_at, work, bytes.fromhex(client), action)
+                return Terms(issued_at, expires_at, work, bytes.fromhex(client), action, host)
             case _:
                 return None
 

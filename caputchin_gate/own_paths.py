@@ -1,0 +1,50 @@
+"""The gate's own paths, all below its mount, and everything else: who answers a request.
+
+    MOUNT/forward-auth   a front proxy's question       MOUNT/refusal   the page that belongs to its answer
+    MOUNT/...            the widget and the protocols of in-process verification (`endpoints/`)
+
+No request below the mount reaches the application, and no rule locks these paths (threats.md R41).
+"""
+
+from __future__ import annotations
+
+from caputchin_gate import forward_auth
+from caputchin_gate.endpoints import respond
+from caputchin_gate.endpoints.answers import not_found
+from caputchin_gate.messages import RequestHead
+from caputchin_gate.policy import Answer, OwnPath, Ruling, Settings
+from caputchin_gate.policy import handle as handle_by_policy
+from caputchin_gate.routes import Rule
+
+
+async def handle(head: RequestHead, settings: Settings) -> Ruling:
+    """What becomes of a request that some rule might guard."""
+    answer = await serve(head, settings)
+    return answer if answer is not None else await handle_by_policy(head, settings)
+
+
+async def serve(head: RequestHead, settings: Settings) -> Answer | None:
+    """The answer of an own path, None for every other request."""
+    match settings.routes.match(head):
+        case Rule(terms=OwnPath(mount=mount, endpoints=endpoints, front_proxy=kind)):
+            pass
+        case _:
+            return None
+    if kind is not None:
+        proxy = forward_auth.FRONT_PROXIES[kind]
+        match _below(head, mount):
+            case "forward-auth":
+                return await forward_auth.advise(head, proxy, settings)
+            case "refusal":
+                return forward_auth.page_of(head, proxy, settings)
+            case _:
+                pass
+    return Answer(await respond(head, endpoints) if endpoints is not None else not_found())
+
+
+def _below(head: RequestHead, mount: str) -> str | None:
+    """What stands below the mount in a path of exactly one spelling: the proxy's configuration has no other."""
+    if head.raw_path not in (None, head.path):
+        return None
+    path = head.path.removeprefix(head.root_path)
+    return path.removeprefix(mount + "/") if path.startswith(mount + "/") else None
