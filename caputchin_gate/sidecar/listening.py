@@ -22,7 +22,10 @@ def open_listening(address: Address) -> socket.socket:
     try:
         return _open(address)
     except (OSError, UnicodeError) as failure:
-        why = getattr(failure, "strerror", None) or "not a host name"
+        if isinstance(failure, UnicodeError | socket.gaierror) or failure.errno is None:
+            why = "not a host name"
+        else:
+            why = os.strerror(failure.errno)
         raise CantListen(f"can't listen on {address}: {why}") from None
 
 
