@@ -2,7 +2,7 @@
 
     bytes in   wire.py  bodies.py           heads and bodies, read strictly: what has two readings is refused
     bytes out  fields.py  forwarding.py     what of a head passes, and what the application is told about the client
-               verdicts.py                  ... and about the decision
+               verdicts.py  heads.py        ... and about the decision; heads as they are written
     moving     client.py  upstream.py       one asyncio protocol a side
                request_body.py  exchange.py one request between them, from its head to the end of its answer
                tunnel.py  writing.py        after a WebSocket's 101; several pieces in one write

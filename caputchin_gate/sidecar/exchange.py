@@ -25,10 +25,10 @@ from caputchin_gate.messages import Response as OwnResponse
 from caputchin_gate.policy import Admit, Answer, PassOn
 from caputchin_gate.sidecar import answers
 from caputchin_gate.sidecar.bodies import LAST_CHUNK, NO_BODY, FixedLength
-from caputchin_gate.sidecar.fields import without
 from caputchin_gate.sidecar.forwarding import head_of, paths_of
+from caputchin_gate.sidecar.heads import answer_head, interim_head, request_head
 from caputchin_gate.sidecar.request_body import NO_REQUEST_BODY, NoRequestBody, RequestBody
-from caputchin_gate.sidecar.tunnel import Tunnel, switching_lines
+from caputchin_gate.sidecar.tunnel import Tunnel
 from caputchin_gate.sidecar.upstream import UpstreamConnection
 from caputchin_gate.sidecar.verdicts import UNGUARDED, UNGUARDED_LINES, verdict_lines
 from caputchin_gate.sidecar.wire import Request, Response
@@ -189,55 +189,29 @@ class Exchange:
         return request.method in _REPEATABLE and request.body is NO_BODY and self._decision is UNGUARDED
 
     def _send_head(self, connection: UpstreamConnection) -> None:
-        request = self.request
-        body = request.body
-        parts = [request.method, b" ", request.target, b" HTTP/1.1\r\n", self.client.forwarding.lines(request)]
+        request, decision, signer = self.request, self._decision, self._relay.signer
+        about_client = self.client.forwarding.lines(request)
         if request.host is None:
-            parts.append(b"Host: %b\r\n" % str(connection.server.address).encode())
-        parts.append(without(request.nominated, request.lines))
-        if body.chunked:
-            parts.append(b"Transfer-Encoding: chunked\r\n")
-        elif isinstance(body, FixedLength):
-            parts.append(b"Content-Length: %d\r\n" % body.length)
-        if self._upgrading:
-            parts.append(b"Connection: Upgrade\r\nUpgrade: websocket\r\n")
-        decision = self._decision
-        parts.append(UNGUARDED_LINES if decision is UNGUARDED else verdict_lines(decision))
-        if self._relay.signer is not None:
-            parts.append(self._relay.signer.line(request.method, request.target, decision, time.time()))
-        parts.append(b"\r\n")
+            about_client += b"Host: %b\r\n" % str(connection.server.address).encode()
+        verdict = UNGUARDED_LINES if decision is UNGUARDED else verdict_lines(decision)
+        if signer is not None:
+            verdict += signer.line(request.method, request.target, decision, time.time())
+        head = request_head(request, about_client, verdict, upgrading=self._upgrading)
         self._upstream = connection
-        connection.begin(self, request.method, b"".join(parts), chunked=body.chunked)
+        connection.begin(self, request.method, head, chunked=request.body.chunked)
 
     # The answer of the application
 
     def pass_informational(self, response: Response) -> None:
         """Early hints and their like; a 100 was answered here already (RFC 9110 15.2)."""
         if response.status != 100 and not self.request.http_1_0:
-            head = b"HTTP/1.1 %d %b\r\n%b\r\n"
-            self.client.write(head % (response.status, response.reason, without(response.nominated, response.lines)))
+            self.client.write(interim_head(response))
 
     def head_of_answer(self, response: Response) -> bytes:
-        request, body = self.request, response.body
-        parts = [
-            b"HTTP/1.1 %d %b\r\n" % (response.status, response.reason),
-            without(response.nominated, response.lines),
-        ]
-        if body is NO_BODY:
-            if response.length is not None and response.status != 204:
-                parts.append(b"Content-Length: %b\r\n" % response.length)
-        elif isinstance(body, FixedLength):
-            parts.append(b"Content-Length: %d\r\n" % body.length)
-        elif not request.http_1_0:
-            self._chunks = True
-            parts.append(b"Transfer-Encoding: chunked\r\n")
-        if self._cookie is not None:
-            parts.append(b"Set-Cookie: %b\r\n" % self._cookie.encode("latin-1"))
-        self._closes = request.closes or not self.body.complete or self._relay.draining
-        if self._closes:
-            parts.append(b"Connection: close\r\n")
-        parts.append(b"\r\n")
-        return b"".join(parts)
+        has_length = response.body is NO_BODY or isinstance(response.body, FixedLength)
+        self._chunks = not has_length and not self.request.http_1_0
+        self._closes = self.request.closes or not self.body.complete or self._relay.draining
+        return answer_head(response, chunked=self._chunks, cookie=self._cookie, closes=self._closes)
 
     def pass_answer(self, head: bytes, content: bytes, done: bool) -> None:
         """What there is of the answer, in one write."""
@@ -259,8 +233,7 @@ class Exchange:
         if not self._upgrading or response.upgrade != b"websocket" or b"upgrade" not in response.nominated:
             self.broken(connection, "a 101 that nobody asked for")
             return
-        head = b"HTTP/1.1 101 %b\r\n%b%b\r\n"
-        self.client.write(head % (response.reason, without(response.nominated, response.lines), switching_lines()))
+        self.client.write(interim_head(response))
         self._over = True
         self._relay.counters.in_flight -= 1
         Tunnel(self._relay, self.client, connection).begin(follows)

@@ -14,6 +14,7 @@ import gc
 import logging
 import math
 import os
+import resource
 import selectors
 import signal
 import socket
@@ -79,6 +80,7 @@ class Supervisor:
         before = {number: signal.signal(number, lambda *_: None) for number in HANDLED}
         signal.set_wakeup_fd(wakes.fileno(), warn_on_full_buffer=False)
         self._selector.register(waking, selectors.EVENT_READ)
+        _open_as_many_files_as_may_be()
         gc.freeze()  # what the workers share stays shared
         self._begin(self._current)
         told = False
@@ -268,6 +270,13 @@ class Supervisor:
         for due in [due for due in self._replace_at if due <= now]:
             self._replace_at.remove(due)
             self._spawn(self._current)
+
+
+def _open_as_many_files_as_may_be() -> None:
+    """Each connection is one; shells give a process a thousand, and let it have more."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _how(code: int) -> str:

@@ -11,10 +11,6 @@ if TYPE_CHECKING:
     from caputchin_gate.sidecar.upstream import UpstreamConnection
 
 
-def switching_lines() -> bytes:
-    return b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
-
-
 class Tunnel:
     __slots__ = ("_client", "_half_closed", "_over", "_relay", "_upstream")
 
