@@ -22,10 +22,11 @@ def request_head(request: Request, about_client: bytes, verdict: bytes, *, upgra
         framing = b"Transfer-Encoding: chunked\r\n"
     else:
         framing = b"Content-Length: %d\r\n" % body.length if isinstance(body, FixedLength) else b""
-    return b"%b %b HTTP/1.1\r\n%b%b%b%b%b\r\n" % (
-        *(request.method, request.target, about_client, without(request.nominated, request.lines)),
-        *(framing, SWITCHING if upgrading else b"", verdict),
+    parts = (
+        *(request.method, b" ", request.target, b" HTTP/1.1\r\n", about_client),
+        *(without(request.nominated, request.lines), framing, SWITCHING if upgrading else b"", verdict, b"\r\n"),
     )
+    return b"".join(parts)
 
 
 def answer_head(response: Response, *, chunked: bool, cookie: str | None, closes: bool) -> bytes:
@@ -42,11 +43,12 @@ def answer_head(response: Response, *, chunked: bool, cookie: str | None, closes
         framing = b"Content-Length: %d\r\n" % body.length
     elif body is NO_BODY and response.length is not None and response.status != 204:
         framing = b"Content-Length: %b\r\n" % response.length
-    return b"HTTP/1.1 %d %b\r\n%b%b%b%b\r\n" % (
-        *(response.status, response.reason, without(response.nominated, response.lines), framing),
-        b"Set-Cookie: %b\r\n" % cookie.encode("latin-1") if cookie is not None else b"",
-        b"Connection: close\r\n" if closes else b"",
-    )
+    parts = [b"HTTP/1.1 %d %b\r\n" % (response.status, response.reason), without(response.nominated, response.lines)]
+    parts.append(framing)
+    if cookie is not None:
+        parts.append(b"Set-Cookie: %b\r\n" % cookie.encode("latin-1"))
+    parts.append(b"Connection: close\r\n\r\n" if closes else b"\r\n")
+    return b"".join(parts)
 
 
 def interim_head(response: Response) -> bytes:
