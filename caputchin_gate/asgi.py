@@ -12,7 +12,8 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import Any, Final, TypeAlias, assert_never
 
-from caputchin_gate.awaited_body import AwaitedBody, Pace
+from caputchin_gate.awaited_body import AwaitedBody
+from caputchin_gate.body_pace import BodyPace
 from caputchin_gate.effects import BodyEnd, LastPiece
 from caputchin_gate.gate import Gate
 from caputchin_gate.kept_body import KeptBody
@@ -70,6 +71,7 @@ class GateMiddleware:
                     scope["headers"] = without_own_headers(scope["headers"])
                     await self.app(scope, body.replay(), send if cookie is None else setting(cookie, send))
                 case Answer(response=response):
+                    body.close()  # sending and lingering take a while
                     await answer(response, scope, body, send)
                 case ruling:
                     assert_never(ruling)
@@ -128,8 +130,8 @@ class IncomingBody:
         self._receive = receive
         self._body = AwaitedBody(kept, self._next)
         self._declared = int(declared) if declared is not None and declared.isdecimal() else None
-        self._pace = Pace(timeout)
-        self._asked = False
+        self._timeout = timeout
+        self._pace: BodyPace | None = None
         self._pieces: AsyncIterator[bytes] | None = None
         self._following: bytes | None = None
         self.received = 0
@@ -138,11 +140,12 @@ class IncomingBody:
 
     async def _next(self) -> bytes | LastPiece | BodyEnd:
         """What the server hands over next."""
-        self._asked = True
+        clock = asyncio.get_running_loop().time
+        if self._pace is None:
+            self._pace = BodyPace(self._timeout, clock())
         while self.end is None:
-            ends = self._pace.ends(asyncio.get_running_loop().time(), self.received)
             try:
-                async with asyncio.timeout_at(ends):
+                async with asyncio.timeout(self._pace.patience(clock())):
                     message = await self._receive()
             except TimeoutError:
                 return BodyEnd.TOO_SLOW
@@ -154,6 +157,7 @@ class IncomingBody:
                 self.end = BodyEnd.COMPLETE
             if piece:
                 self.received += len(piece)
+                self._pace.came(len(piece), clock())
                 return LastPiece(piece) if self._is_whole() else piece
         return self.end if self.end is not BodyEnd.COMPLETE or self._is_whole() else BodyEnd.CUT_SHORT
 
@@ -162,7 +166,7 @@ class IncomingBody:
 
     def replay(self) -> Receive:
         """A `receive` that hands over what was read, then what is still to come."""
-        if not self._asked:
+        if self._pace is None:
             return self._receive
         self._pieces = self._body.pieces()
         return self._hand_over

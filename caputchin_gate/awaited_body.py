@@ -1,4 +1,4 @@
-"""A kept body on an event loop: files are written and read in threads, and a body has a pace to keep."""
+"""A kept body on an event loop: files are written and read in threads."""
 
 from __future__ import annotations
 
@@ -15,30 +15,7 @@ from caputchin_gate.kept_body import KeptBody
 T = TypeVar("T")
 Read: TypeAlias = bytes | LastPiece | BodyEnd
 
-LEAST_BYTES_PER_SECOND: Final = 1024
 THREADS: Final = 4
-
-
-class Pace:
-    """How long a body may take: no stall is longer than `stall` seconds, and the whole keeps a least rate."""
-
-    __slots__ = ("_least", "_stall", "_started")
-
-    def __init__(self, stall: float, least: float = LEAST_BYTES_PER_SECOND) -> None:
-        self._stall = stall
-        self._least = least
-        self._started: float | None = None
-
-    def ends(self, now: float, received: int) -> float:
-        """When the next piece has to be there."""
-        if self._started is None:
-            self._started = now
-        return min(now + self._stall, self._started + self._stall + received / self._least)
-
-    def excuse(self, seconds: float) -> None:
-        """Time in which nobody read is not the sender's."""
-        if self._started is not None:
-            self._started += seconds
 
 
 class AwaitedBody:

@@ -1,6 +1,6 @@
-// The form widget of caputchin_gate
+// caputchin_gate's widget for forms
 (() => {
-// n for which the first 32 bits of SHA-256(token + n) are <= target; rests every some ms, gives up in time
+// n for which the first 32 bits of SHA-256(token + n) are <= target
 async function search(token, target, until, ms, pause) {
 	const [A, E, k, w] = [1, 1, 1, 1].map(() => new Int32Array(68)), bytes = new Uint8Array(w.buffer)
 	const ror = (x, n) => x >>> n | x << 32 - n
@@ -30,8 +30,8 @@ async function search(token, target, until, ms, pause) {
 	throw 0
 }
 const serve = () => search(...JSON.parse(name), 1e3, () => postMessage(-1)).then(postMessage)
-if (!self.document) return serve() // as a worker
-if (self.caputchin?.solve) return
+if (!self.document) return serve() // a worker
+if (Object.hasOwn(self, "caputchin")) return
 
 const texts = {
 en: "Protection standby|Preparing protection…|Verifying form protection…|Protection active|Verification unavailable|Please try again in # seconds",
@@ -41,121 +41,116 @@ es: "Protección en espera|Preparando la protección…|Verificando el formulari
 it: "Protezione in attesa|Preparazione della protezione…|Verifica del modulo…|Protezione attiva|Verifica non disponibile|Riprova tra # secondi",
 nl: "Beveiliging stand-by|Beveiliging voorbereiden…|Formulier controleren…|Beveiliging actief|Controle niet beschikbaar|Probeer het over # seconden opnieuw",
 pl: "Ochrona w gotowości|Przygotowywanie ochrony…|Sprawdzanie formularza…|Ochrona aktywna|Weryfikacja niedostępna|Spróbuj ponownie za # s",
-pt: "Proteção em espera|Preparando a proteção…|Verificando o formulário…|Proteção ativa|Verificação indisponível|Tente novamente em # segundos",
+pt: "Proteção em espera|Preparando a proteção…|Verificando o formulário…|Proteção ativa|Verificação indisponível|Tente novamente em # segundos"
 }
 const colors = {waiting: 0, idle: 0, solving: 0, ready: "#059669", error: "#dc2626", rate_limited: "#d97706"}
-const places = "[data-captcha-status]", script = document.currentScript
+// Names of elements hide members of page and form
+const real = (node, {prototype} = HTMLFormElement) => new Proxy(node, {
+	get: (_, name, __, own = Reflect.get(prototype, name, node)) => typeof own == "function" ? own.bind(node) : own
+})
+const page = real(document, Document), script = page.currentScript
 
-// A Content-Security-Policy may forbid both: then this thread searches
+// A CSP may forbid both: then this thread searches
 const workers = [script.src, URL.createObjectURL(new Blob([search, `(${serve})()`]))]
-const solve = job => !workers[0] ? search(...job, 10, () => new Promise(done => setTimeout(done))) : new Promise((done, fail) => {
+const solve = job => workers[0] ? new Promise((done, fail) => {
 	const worker = new Worker(workers[0], {name: JSON.stringify(job)})
-	let timer
 	worker.onmessage = worker.onerror = ({data}) => {
-		clearTimeout(timer)
-		if (data < 0) return timer = setTimeout(worker.onerror, 5e3, {})
+		clearTimeout(worker.timer)
+		if (data < 0) return worker.timer = setTimeout(worker.onerror, 5e3, {})
 		worker.terminate()
 		data >= 0 ? done(data) : fail()
 	}
 	worker.onerror({data: -1})
-}).catch(() => (workers.shift(), solve(job)))
+}).catch(() => (workers.shift(), solve(job))) : search(...job, 10, () => new Promise(done => setTimeout(done)))
 
-const guard = form => {
-	let state, passing, waiting, run, held // run: the latest challenge, held until its token is handed out
-	const option = (name, otherwise) => form.dataset[name] || script.dataset[name] || otherwise
-	const field = option("field", "caputchin-token")
-	const tell = (type, detail) => form.dispatchEvent(new CustomEvent("caputchin:" + type, {bubbles: true, detail}))
-	const show = (next, seconds) => {
-		const labels = texts[option("locale", document.documentElement.lang).slice(0, 2)] || texts.en
-		for (const place of form.querySelectorAll(places)) {
+const guard = bare => {
+	const form = real(bare)
+	let state, sent, busy, run, held // held: the run until its token is handed out
+	const data = (name, or) => form.dataset[name] || script.dataset[name] || or
+	const field = data("field", "caputchin-token")
+	const tell = (type, detail) => form.dispatchEvent(new CustomEvent("caputchin:" + type, {bubbles: 1, detail}))
+	const show = (next, left) => {
+		const labels = texts[data("locale", page.documentElement.lang).slice(0, 2)] || texts.en
+		for (const place of form.querySelectorAll("[data-captcha-status]")) {
 			place.role = "status"
 			place.ariaLive = next == state ? "off" : "polite"
 			place.dataset.captchaState = next
-			place.textContent = labels.split("|")[Object.keys(colors).indexOf(next)].replace("#", seconds)
-			if (!("captchaNoColor" in place.dataset)) place.style.color = colors[next] || "#6b7280"
+			place.textContent = labels.split("|")[Object.keys(colors).indexOf(next)].replace("#", left)
+			place.dataset.captchaNoColor ?? (place.style.color = colors[next] || "#6b7280")
 		}
-		if (next != state) tell("state", {state: state = next, retryAfter: seconds})
+		next == state || tell("state", {state: state = next, retryAfter: left})
 	}
 	const start = () => {
 		const mine = run = held = {until: 1 / 0}, began = Date.now()
 		const say = (...news) => run == mine && form.isConnected && !show(...news)
-		const count = seconds => seconds ? say("rate_limited", seconds) && setTimeout(count, 1e3, seconds - 1) : run == mine && start()
-		const obtain = async () => {
+		const count = left => left ? say("rate_limited", left) && setTimeout(count, 1e3, left - 1) : run == mine && start()
+		say("idle")
+		mine.promise = (async () => {
 			const reply = await fetch(new URL("api/v1/captcha/challenge", script.src), {
 				method: "POST",
-				headers: {"Content-Type": "application/json"},
-				body: JSON.stringify({site_key: option("siteKey"), action: option("action")}),
-				signal: AbortSignal.timeout(15e3),
+				body: new Blob([JSON.stringify({site_key: data("siteKey"), action: data("action")})], {type: "application/json"}),
+				signal: AbortSignal.timeout(15e3)
 			})
 			const {token, target, expires_at, retry_after} = await reply.json()
 			if (reply.status == 429) throw Math.ceil(retry_after) || 60
-			if (!reply.ok || !/^[\w-]{16,43}$/.test(token) || !(target >= 0)) throw 0
+			if (!(reply.ok && /^[\w-]{16,43}$/.test(token) && target >= 0)) throw 0
 			say("solving")
 			const life = Math.max(0, expires_at * 1e3 - Date.parse(reply.headers.get("Date"))) || 12e4
 			mine.token = token + "." + await solve([token, target, began + life])
 			mine.until = began + life * .95
 			say("ready")
 			return mine.token
-		}
-		say("idle")
-		mine.promise = obtain().catch(seconds => {
-			seconds > 0 ? count(seconds) : mine.until = say("error")
+		})().catch(left => {
+			left > 0 ? count(left) : mine.until = say("error")
 			throw Error(state)
 		})
-		mine.promise.catch(() => {})
+		mine.promise.catch(() => 0)
 		return mine.promise
 	}
 	const fresh = () => Date.now() < held?.until
-	const take = () => {
-		const promise = fresh() ? held.promise : start()
+	const take = (promise = fresh() ? held.promise : start()) => {
 		if (state != "rate_limited") held = 0
 		return promise
 	}
-	const give = token => {
-		let input = form.elements[field]
-		if (!input) form.prepend(input = Object.assign(document.createElement("input"), {type: "hidden", name: field}))
-		if (option("carry") == "cookie") document.cookie =
+	const give = (token, input = form.elements[field]) => {
+		input || form.prepend(input = Object.assign(page.createElement("input"), {type: "hidden", name: field}))
+		if (data("carry") == "cookie") document.cookie =
 			`${field}=${token};path=/;max-age=120;samesite=strict${/^https/.test(location) ? ";secure" : ""}`
 		return input.value = token
 	}
-	const me = {
-		begin() {
-			run = held = waiting = 0
-			option("preload") == "eager" ? start() : show("waiting")
-		},
+	const me = bare[mark] = {
+		begin: () => (run = held = busy = 0, data("preload") == "eager" ? start() : show("waiting")),
 		reset: start,
 		solve: () => take().then(give),
-		hear(event) {
-			if (event.type != "submit") return fresh() || waiting || state == "error" || start()
-			const by = event.submitter, evented = option("mode") == "event"
-			if (passing || (by?.formMethod || form.method) == "dialog") return
-			if (!evented && fresh() && held.token) return give(held.token, held = 0)
+		hear(event, by = event.submitter, asks = data("mode") == "event") {
+			if (event.type != "submit") return fresh() || busy || state == "error" || start()
+			if (sent || (by?.formMethod || form.method) == "dialog") return
+			if (!asks && fresh() && held.token) return give(held.token, void (held = 0))
 			event.preventDefault()
-			if (!evented) event.stopImmediatePropagation() // others get the one with the token
-			if (waiting) return
-			const mine = waiting = {}
+			asks || event.stopImmediatePropagation() // others get it with the token
+			if (busy) return
+			const mine = busy = {}
 			take().then(give, () => {}).then(token => {
-				if (waiting != mine) return
-				waiting = 0
-				if (evented) return token && tell("solved", {token, field})
-				if (!token && form.querySelector(places)) return // else the refusal page tells
-				passing = 1
-				form.requestSubmit(by?.form == form ? by : null)
-				passing = 0
+				if (busy != mine) return
+				busy = 0
+				if (asks) return token && tell("solved", {token, field})
+				if (!token && form.querySelector("[data-captcha-status]")) return // a refusal page tells
+				sent = 1
+				form.requestSubmit(by?.form == bare ? by : null)
+				sent = 0
 			})
-		},
+		}
 	}
-	forms.set(form, me)
 	me.begin()
 	return me
 }
-const forms = new WeakMap(), get = form => forms.get(form) || guard(form)
-const each = act => document.querySelectorAll("form[data-captcha]").forEach(act)
-new MutationObserver(() => each(get)).observe(document, {childList: true, subtree: true})
-addEventListener("pageshow", event => event.persisted && each(form => get(form).begin()))
-for (const type of "submit pointerdown keydown touchstart input".split(" ")) addEventListener(type, event => {
-	const form = event.target.closest?.("form") || event.target.form
-	if (form?.matches("[data-captcha]")) get(form).hear(event)
+const mark = Symbol(), get = form => form[mark] || guard(form)
+const each = act => page.querySelectorAll("form[data-captcha]").forEach(act)
+new MutationObserver(() => each(get)).observe(document, {childList: 1, subtree: 1})
+for (const type of "submit pointerdown keydown touchstart input pageshow".split(" ")) addEventListener(type, e => {
+	e.persisted && each(form => get(form).begin())
+	const form = [...e.composedPath(), e.target.form].find(node => node instanceof HTMLFormElement)
+	if (form && real(form).matches("[data-captcha]")) get(form).hear(e)
 }, true)
 self.caputchin = {solve: form => get(form).solve(), reset: form => get(form).reset()}
 each(get)

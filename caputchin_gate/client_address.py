@@ -133,13 +133,18 @@ def network_of(address: str, ipv6_prefix: int = 64) -> str | None:
 
 # Hops
 
+MOST_HOPS: Final = 64
+LONGEST_FORWARDED: Final = 8192  # characters; it is read from its beginning, which is the client's
+
 
 def _forwarded_client(values: Sequence[str], trusted: TrustedProxies) -> Address | None:
     """The rightmost hop that is not trusted, the leftmost of all if each is; None when a hop can't be read."""
     hops: Iterable[str | None]
     match trusted.header:
         case "x-forwarded-for":
-            hops = reversed(",".join(values).split(","))
+            hops = reversed(",".join(values).rsplit(",", MOST_HOPS))  # what is left over is no address
+        case "forwarded" if sum(map(len, values)) > LONGEST_FORWARDED:
+            hops = (None,)
         case "forwarded":
             hops = (_for(element) for value in reversed(values) for element in reversed(_elements(value)))
         case "x-real-ip":
@@ -164,6 +169,8 @@ _PAIR: Final = re.compile(rf"[ \t]*({_TOKEN})=({_BARE}|{_QUOTED})[ \t]*(;|,|\Z)"
 def _client_element(values: Sequence[str], trusted: TrustedProxies) -> Mapping[str, str]:
     """What the proxy said that had the client before it; empty when a hop can't be read."""
     element: Element = {}
+    if sum(map(len, values)) > LONGEST_FORWARDED:
+        return {}
     for value in reversed(values):
         for element in reversed(_elements(value)):
             hop = _for(element)

@@ -74,8 +74,8 @@ class World:
                 return self.store.count(key, window, now, times)
             case Swap(key=key, old=old, new=new, until=until, now=now):
                 return self.store.swap(key, old, new, until, now)
-            case Claimed(key=key, now=now):
-                return self.store.claimed(key, now)
+            case Claimed(key=key, now=now, born=born):
+                return self.store.claimed(key, now, born)
             case Call():
                 return self.client.call(effect)
             case Sleep(seconds=seconds):
@@ -86,8 +86,8 @@ class World:
         match effect:
             case _ if self._awaited is not None:
                 return None
-            case Claim(key=key, until=until, now=now):
-                return self.store.claim_now(key, until, now)
+            case Claim(key=key, until=until, now=now, born=born):
+                return self.store.claim_now(key, until, now, born)
             case Count(key=key, window=window, now=now, times=times):
                 return self.store.count_now(key, window, now, times)
             case Swap(key=key, old=old, new=new, until=until, now=now):
@@ -112,8 +112,8 @@ class World:
                 return await self._awaited.acount(key, window, now, times)
             case Swap(key=key, old=old, new=new, until=until, now=now):
                 return await self._awaited.aswap(key, old, new, until, now)
-            case Claimed(key=key, now=now):
-                return await self._awaited.aclaimed(key, now)
+            case Claimed(key=key, now=now, born=born):
+                return await self._awaited.aclaimed(key, now, born)
             case ReadBody():
                 raise AssertionError("the body is the door's to read")
 

@@ -108,10 +108,14 @@ class StoreDown:
 
 @dataclass(frozen=True, slots=True)
 class Claimed(Effect[bool | StoreDown]):
-    """Whether `key` is claimed by now: spares a provider the question, and never replaces the claim itself."""
+    """Whether `key` is claimed by now: spares a provider the question, and never replaces the claim itself.
+
+    born: as for the claim
+    """
 
     key: bytes
     now: float
+    born: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, Literal, TypedDict, TypeVar, Unpack
 
 from caputchin_gate import config
 from caputchin_gate.addresses import Address
 from caputchin_gate.assembly import own_endpoints, route_table, verifiers_of, warnings_of
-from caputchin_gate.client_address import TrustedProxies, looks_proxied
+from caputchin_gate.client_address import TrustedProxies, client_of, looks_proxied
 from caputchin_gate.clock import Clock
 from caputchin_gate.config import Configuration, Route
 from caputchin_gate.decision_log import log_decision, logger, place_of, words_of
@@ -188,7 +189,7 @@ class Gate:
             ruling = run(handle(head, self._settings), self._world, read)
         except Exception as failure:
             ruling = self._broken(failure, head)
-        return self._report(ruling)
+        return self._report(ruling, head)
 
     async def ahandle(
         self, head: RequestHead, read: Callable[[int], Awaitable[bytes | LastPiece | BodyEnd]] = ano_body
@@ -213,13 +214,14 @@ class Gate:
             ruling = await arun(policy, self._world, read)
         except Exception as failure:
             ruling = self._broken(failure, head)
-        return self._report(ruling) if ruling is not None else PassOn()
+        return self._report(ruling, head) if ruling is not None else PassOn()
 
     def _notice_proxy(self, head: RequestHead) -> None:
         """Say once that a proxy in front makes all visitors one client: they share its challenges and its rate cap."""
         if self._expects_no_proxy and looks_proxied(head):
             self._expects_no_proxy = False
-            peer = head.peer or "a Unix socket"
+            # A server that believes forwarding headers itself may call anything a peer.
+            peer = client_of(head, self._settings.trusted_proxies) or "a peer without an address"
             logger.warning("%s forwards requests and is not in trusted_proxies: all its visitors are one client", peer)
 
     def _broken(self, failure: Exception, head: RequestHead) -> Ruling:
@@ -240,7 +242,14 @@ class Gate:
         self._listeners.append(listener)
         return listener
 
-    def _report(self, ruling: Ruling) -> Ruling:
+    def _report(self, ruling: Ruling, head: RequestHead) -> Ruling:
+        """Tell everybody what was decided, and the door what to do.
+
+        No answer to HEAD has a body: some servers would send it, and the client would take it for the next answer
+        (RFC 9112 6.3). A refusal has none either when a proxy asked about a HEAD with another method.
+        """
+        if isinstance(ruling, Answer) and head.method.upper() == "HEAD":
+            ruling = replace(ruling, response=replace(ruling.response, body=b""))
         decision = getattr(ruling, "decision", None)
         if decision is None or decision.reason is Reason.EXEMPT:
             return ruling

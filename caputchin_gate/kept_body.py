@@ -1,7 +1,7 @@
 """What was read of a body before the decision, kept for the application (threats.md R17, R18).
 
-In memory up to a limit, the rest in a file that has no name. How much of a body may be read at all is counted by the
-policy; here is counted what all requests of the process keep at once.
+In memory up to a limit and while there is room, the rest in a file that has no name. How much of a body may be read at
+all is counted by the policy; here is counted what all requests of the process keep at once.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ from typing import IO, Final
 
 SMALL: Final = 4096  # pieces below are copied together, so that many of them don't cost more than their bytes
 BLOCK: Final = 65536
+MODEST: Final = 16384  # what nearly every form is smaller than
 
 
 class Budget:
     """Bytes that may be kept at once, over all requests; threads share it.
 
+    The last quarter is for modest bodies: who fills the rest with large ones keeps nobody's form out (threats.md R30).
     What is given back is noted without the lock: a body may be collected as garbage at any moment, also in a thread
     that is just taking.
     """
@@ -34,12 +36,22 @@ class Budget:
         with self._lock:
             return self._settle()
 
-    def take(self, count: int) -> bool:
+    def take(self, count: int, held: int = 0) -> bool:
+        """Whether there was room for `count` more bytes of a body that holds `held` here."""
         with self._lock:
-            if self._settle() + count > self.limit:
+            if not self._has_room(count, held):
                 return False
             self._used += count
             return True
+
+    def has_room(self, count: int, held: int = 0) -> bool:
+        """Whether `take` would be granted at this moment."""
+        with self._lock:
+            return self._has_room(count, held)
+
+    def _has_room(self, count: int, held: int) -> bool:
+        reserve = 0 if held + count <= MODEST else self.limit // 4
+        return self._settle() + count <= self.limit - reserve
 
     def give(self, count: int) -> None:
         self._given.append(count)
@@ -77,12 +89,13 @@ class KeptBody:
         return self._file is not None
 
     def would_spill(self, piece: bytes, max_memory: int) -> bool:
-        """Whether keeping this piece means writing to a file."""
-        return self._file is not None or self._in_memory + len(piece) > max_memory
+        """Whether keeping this piece means writing to a file, as far as can be told before."""
+        return not self._is_for_memory(piece, max_memory) or not self._budget.has_room(len(piece), self._in_memory)
 
     def keep(self, piece: bytes, max_memory: int) -> bool:
-        """False when there is no room: all budgets are used up, or the disk is full."""
-        kept = self._write(piece) if self.would_spill(piece, max_memory) else self._remember(piece)
+        """False when there is no room: both budgets are used up, or the disk is full."""
+        in_memory = self._is_for_memory(piece, max_memory) and self._remember(piece)
+        kept = in_memory or self._write(piece)
         if kept:
             self.size += len(piece)
         return kept
@@ -114,8 +127,12 @@ class KeptBody:
 
     __del__ = close  # a server may drop a request without telling anybody
 
+    def _is_for_memory(self, piece: bytes, max_memory: int) -> bool:
+        """What follows a spilled piece must stay behind it."""
+        return self._file is None and self._in_memory + len(piece) <= max_memory
+
     def _remember(self, piece: bytes) -> bool:
-        if not self._budget.take(len(piece)):
+        if not self._budget.take(len(piece), self._in_memory):
             return False
         self._in_memory += len(piece)
         if len(piece) < SMALL:
@@ -138,7 +155,7 @@ class KeptBody:
             self._budget.give(count)
 
     def _write(self, piece: bytes) -> bool:
-        if not self._disk.take(len(piece)):
+        if not self._disk.take(len(piece), self._in_file):
             return False
         try:
             if self._file is None:

@@ -19,7 +19,7 @@ from hmac import compare_digest
 from struct import Struct
 from typing import Final
 
-from caputchin_gate.engines import LEEWAY, SKEW, KeyedHash, purpose_key
+from caputchin_gate.engines import LEEWAY, LONGEST_LIFETIME, SKEW, KeyedHash, purpose_key
 from caputchin_gate.tokens.cookies import cookies
 
 ID_BYTES: Final = 16  # threats.md R10
@@ -110,4 +110,4 @@ class Receipts:
 
     def _receipt(self, issued_at: int, receipt_id: bytes, keys: _Keys) -> Receipt:
         uses = tuple(keys.uses.digest(receipt_id + bytes((use,)))[:_CLAIM_KEY_BYTES] for use in range(self._uses))
-        return Receipt(uses, until=issued_at + self._lifetime + 2 * LEEWAY, born=issued_at - SKEW)
+        return Receipt(uses, until=issued_at + LONGEST_LIFETIME + 2 * LEEWAY, born=issued_at - SKEW)

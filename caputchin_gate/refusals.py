@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias, assert_never
 
 from caputchin_gate.messages import Headers, RequestHead, Response
+from caputchin_gate.origins import host_of_origin
 from caputchin_gate.refusal_texts import LANGUAGES, Language, Notice, Words
 from caputchin_gate.verdict import Decision, Reason
 
@@ -192,13 +193,10 @@ def _retry_after(status: int, seconds: float | None) -> Headers:
     return (("Retry-After", str(min(LONGEST_RETRY_AFTER, max(1, math.ceil(seconds))))),)
 
 
-_ORIGIN: Final = re.compile(r"https?://(?P<host>[a-z0-9.-]{1,253}|\[[0-9a-f:.]{2,45}\])(?::[0-9]{1,5})?")
-
-
 def _readable_for(origin: str | None, allowed: Collection[str]) -> Headers:
     """CORS for the site's own origins: without it their scripts see a network error instead of a refusal."""
-    found = _ORIGIN.fullmatch(origin or "")
-    if origin is None or found is None or not {origin, found["host"].strip("[]")} & set(allowed):
+    host = host_of_origin(origin)
+    if origin is None or not host or not {origin, host} & set(allowed):
         return ()
     return (
         ("Access-Control-Allow-Origin", origin),
@@ -253,12 +251,19 @@ def _language_tag(head: RequestHead) -> str:
     return next((tag for tag in spoken if tag in LANGUAGES), "en")
 
 
+# Of longer headers only the beginning is read: a client must not choose how long that takes (threats.md R30).
+MOST_PREFERENCES: Final = 64
+LONGEST_PREFERENCES: Final = 2048  # characters
+
 _QUALITY: Final = re.compile(r"q\s*=\s*(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)", re.IGNORECASE)
 
 
 def _preferences(head: RequestHead, name: str) -> Iterator[tuple[str, float]]:
     """The items of an Accept header with their weights; an item whose weight is no weight counts as unwanted."""
-    for item in ",".join(head.headers.get(name, ())).lower().split(","):
+    typed = ",".join(head.headers.get(name, ()))
+    if len(typed) > LONGEST_PREFERENCES:
+        typed = typed[:LONGEST_PREFERENCES].rpartition(",")[0]  # without the item that was cut
+    for item in typed.lower().split(",")[:MOST_PREFERENCES]:
         wanted, *parameters = (part.strip() for part in item.split(";"))
         weights = [part for part in parameters if part.partition("=")[0].strip() == "q"]
         quality = _QUALITY.fullmatch(weights[0]) if weights else None

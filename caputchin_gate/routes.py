@@ -36,6 +36,15 @@ _OVERRIDE_SPELLINGS: Final = frozenset(
     "".join(spelling) for name in _OVERRIDE_HEADERS for spelling in product(*("-_" if c == "-" else c for c in name))
 )
 
+_METHOD_PARAMETER: Final = "_method"
+_SPELT: Final = re.compile("".join(f"(?:{c}|%{ord(c):02x}|%{ord(c.upper()):02x})" for c in _METHOD_PARAMETER), re.I)
+
+# Clients choose how much there is to read about overrides (threats.md R30). More counts as overrides to every method.
+LONGEST_OVERRIDE: Final = 256  # characters of all override headers, or of one name or value in the query
+LONGEST_QUERY: Final = 65_536
+MOST_OVERRIDES: Final = 50  # in one query
+_ANY_METHOD: Final = "*"
+
 _MOST_REMEMBERED: Final = 4096
 _LONGEST_REMEMBERED: Final = 512
 
@@ -261,16 +270,40 @@ def _effective_methods(head: RequestHead) -> frozenset[str]:
     """The method, and those that some middleware in the application may take it for (threats.md R14)."""
     if _OVERRIDE_SPELLINGS.isdisjoint(head.headers) and not head.query:
         return frozenset({_method(head.method)})
-    methods = {_method(head.method)}
+    overrides = {*_overrides_in_headers(head), *_overrides_in_query(head.query)}
+    return _EVERY_METHOD if _ANY_METHOD in overrides else frozenset(map(_method, {head.method, *overrides}))
+
+
+def _overrides_in_headers(head: RequestHead) -> Iterator[str]:
+    left = LONGEST_OVERRIDE
     for name, values in head.headers.items():
         if len(name) <= 22 and name.lower().replace("_", "-") in _OVERRIDE_HEADERS:
-            methods |= {_method(word) for value in values for word in value.split(",") if word.strip()}
-    if head.query and "_method" in unquote_plus(head.query).lower():
-        for pair in re.split("[&;]", head.query):
-            name, _, value = pair.partition("=")
-            if unquote_plus(name).strip().lower() == "_method":
-                methods.add(_method(unquote_plus(value)))
-    return frozenset(methods)
+            left -= sum(map(len, values))
+            if left < 0:
+                yield _ANY_METHOD
+                return
+            yield from (word for value in values for word in value.split(",") if word.strip())
+
+
+def _overrides_in_query(query: str) -> Iterator[str]:
+    """The values of the parameter `_method`. Nothing is decoded but where its letters stand, in whatever spelling."""
+    if len(query) > LONGEST_QUERY:
+        yield _ANY_METHOD
+        return
+    place = 0
+    for _ in range(MOST_OVERRIDES):
+        spelt = _SPELT.search(query, place)
+        if spelt is None:
+            return
+        start = 1 + max(query.rfind(separator, place, spelt.start()) for separator in "&;")
+        ends = (query.find(separator, spelt.end()) for separator in "&;")
+        place = min((end for end in ends if end >= 0), default=len(query))
+        name, _, value = query[start:place].partition("=")
+        if len(name) > LONGEST_OVERRIDE:
+            yield _ANY_METHOD
+        elif unquote_plus(name).strip().lower() == _METHOD_PARAMETER:
+            yield unquote_plus(value) if len(value) <= LONGEST_OVERRIDE else _ANY_METHOD
+    yield _ANY_METHOD
 
 
 def _method(word: str) -> str:

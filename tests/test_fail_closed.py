@@ -231,3 +231,18 @@ def test_a_proxy_that_nobody_trusts_is_told_once(caplog: pytest.LogCaptureFixtur
     for _ in range(2):
         gate.handle(proxied)
     assert caplog.text.count("10.0.0.1 forwards requests and is not in trusted_proxies") == 1
+
+
+@pytest.mark.parametrize("peer", ["\x1b[2Jdecision verified", "x\r\ndecision verified", "\x9b31m", "é" * 5000])
+def test_no_byte_of_a_client_is_logged_where_the_server_takes_its_word_for_an_address(
+    peer: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """uvicorn hands on what a forwarding header says, whatever that is."""
+    caplog.set_level(logging.DEBUG)
+    gate = in_process()
+    gate.handle(RequestHead(peer, "/contact", headers={"x-forwarded-for": (peer,)}, peer=peer))
+    gate.handle(RequestHead("POST", "/contact", headers={"x-forwarded-for": (peer,)}, peer=peer))
+    shown = caplog.text + "".join(repr(vars(record)) for record in caplog.records)
+    assert "a peer without an address forwards requests" in shown
+    assert peer not in shown
+    assert repr(peer)[1:-1] not in shown

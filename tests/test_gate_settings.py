@@ -184,6 +184,32 @@ def test_a_wrong_in_process_setting_is_named_with_its_fix(
 
 
 @pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("https://shop.example", "shop.example"),
+        ("https://*.shop.example:8443/contact?a=b", "shop.example"),
+        ("shop.example:443", "shop.example"),
+        ("*.shop.example", "shop.example"),
+        (".shop.example", "shop.example"),
+        ("shop.example.", "shop.example"),
+        ("shop.example/", "shop.example"),
+        (" shop.example", "shop.example"),
+        ("shöp.example", "xn--shp-tna.example"),
+        ("Fußball.example", "xn--fuball-cta.example"),
+        ("http://[::1]:3000", "::1"),
+        ("*", "shop.example"),
+        ("shop example", "shop.example"),
+        ("shop..example", "shop.example"),
+    ],
+)
+def test_a_domain_that_no_page_could_match_is_named_with_the_one_that_was_meant(typed: str, meant: str) -> None:
+    sites = [{"site_key": "a", "domains": ["good.example", typed]}]
+    text = problems(**{**IN_PROCESS, "in_process": {"sites": sites}})
+    assert "in_process.sites[0].domains" in text
+    assert f'"{meant}"' in text
+
+
+@pytest.mark.parametrize(
     ("typed", "hint"),
     [
         ({"enabled": "yes"}, "neither true nor false"),

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caputchin_gate.kept_body import BLOCK, Budget, KeptBody
+from caputchin_gate.kept_body import BLOCK, MODEST, Budget, KeptBody
 
 MEBIBYTE = 2**20
 
@@ -100,16 +100,37 @@ def test_memory_is_given_back_while_the_body_is_handed_over(memory: Budget, disk
     assert used == [3 * BLOCK, 2 * BLOCK, BLOCK, 0]
 
 
-@pytest.mark.parametrize("max_memory", [10**9, 0], ids=["in memory", "in a file"])
-def test_a_full_budget_refuses_and_counts_nothing(max_memory: int) -> None:
+def test_what_finds_no_room_in_memory_goes_to_a_file() -> None:
     memory, disk = Budget(1500), Budget(1500)
     first, second = KeptBody(memory, disk), KeptBody(memory, disk)
-    assert first.keep(b"x" * 1000, max_memory)
-    assert not second.keep(b"y" * 1000, max_memory)
-    assert second.size == 0
-    assert memory.used + disk.used == 1000
-    first.close()
-    assert second.keep(b"y" * 1000, max_memory)
+    assert first.keep(b"x" * 1000, MEBIBYTE)
+    assert second.would_spill(b"y" * 1000, MEBIBYTE)
+    assert second.keep(b"y" * 1000, MEBIBYTE)
+    assert second.spilled
+    assert (memory.used, disk.used) == (1000, 1000)
+    assert b"".join(second.pieces()) == b"y" * 1000
+
+
+def test_full_budgets_refuse_and_count_nothing() -> None:
+    memory, disk = Budget(1500), Budget(1500)
+    kept = [KeptBody(memory, disk) for _ in range(3)]
+    assert [body.keep(b"x" * 1000, MEBIBYTE) for body in kept] == [True, True, False]
+    assert kept[2].size == 0
+    assert (memory.used, disk.used) == (1000, 1000)
+    kept[0].close()
+    assert kept[2].keep(b"y" * 1000, MEBIBYTE)
+
+
+def test_large_bodies_leave_room_for_modest_ones_in_memory_and_on_disk() -> None:
+    memory, disk = Budget(MEBIBYTE), Budget(MEBIBYTE)
+    large = [KeptBody(memory, disk) for _ in range(4)]
+    while any([body.keep(b"x" * 5000, MEBIBYTE) for body in large]):  # noqa: C419 (each of them takes)
+        pass
+    for budget in (memory, disk):
+        assert budget.limit - budget.used >= budget.limit // 4
+    modest = [KeptBody(memory, disk) for _ in range(2 * (MEBIBYTE // 4) // MODEST)]
+    assert all(body.keep(b"y" * MODEST, MEBIBYTE) for body in modest)
+    assert not all(body.keep(b"y", MEBIBYTE) for body in modest)
 
 
 @pytest.fixture

@@ -209,6 +209,16 @@ class TestWhereTheProviderDoesNotPromiseSingleUse:
         decision = self.ask((Claimed, False), (Call, reply(success=True)), (Claim, ClaimResult.WON))
         assert decision.reason is Reason.VERIFIED
 
+    def test_a_store_that_lost_its_memory_refuses_only_what_may_have_been_used_before(self) -> None:
+        """A good token of GotCHA is no older than five minutes."""
+        world = settings()
+        conversation = talk(terms(GOTCHA), world=world)
+        now = world.verification.clock.now()
+        send(conversation, body(GOTCHA, "aaa.bbb.ccc"))
+        assert conversation.expect(Claimed, False).born == now - 300
+        conversation.expect(Call, reply(success=True))
+        assert conversation.expect(Claim, ClaimResult.WON).born == now - 300
+
     def test_the_second_use_is_refused_without_asking(self) -> None:
         assert self.ask((Claimed, True)).reason is Reason.TOKEN_USED
 
@@ -364,7 +374,7 @@ class TestReceipts:
         world = settings()
         conversation = self.ask(self.head(self.cookie(world), x_caputchin_token=TOKEN), world)
         claim = conversation.expect(Claim, ClaimResult.WON)
-        assert claim.until == world.verification.clock.now() + 180
+        assert claim.until == world.verification.clock.now() + 360
         decision = conversation.end()
         assert (decision.reason, decision.admitted, decision.verdict) == (Reason.RECEIPT, True, None)
 

@@ -183,10 +183,11 @@ def test_the_shorter_of_two_settings_counts() -> None:
     assert check(VALUE, receipts(lifetime=60), now=NOW + 60) is None
 
 
-def test_a_use_is_remembered_for_longer_than_any_clock_lets_the_receipt_live() -> None:
-    receipt = check(VALUE, now=NOW + 7)
+@pytest.mark.parametrize("lifetime", [10, LIFETIME, 300])
+def test_a_use_is_remembered_for_longer_than_any_clock_or_setting_lets_the_receipt_live(lifetime: int) -> None:
+    receipt = check(VALUE, receipts(lifetime=lifetime), now=NOW + 7)
     assert receipt is not None
-    assert (receipt.until, receipt.born) == (NOW + LIFETIME + 60, NOW - 5)
+    assert (receipt.until, receipt.born) == (NOW + 300 + 60, NOW - 5)
 
 
 # Its uses

@@ -345,7 +345,9 @@ ALLOWED = ("shop.example", "https://app.example:8443", "::1")
         ("https://evil-shop.example", False),
         ("https://shop.example@evil.example", False),
         ("https://evil.example/shop.example", False),
-        ("https://SHOP.example", False),  # browsers send lower case
+        ("https://SHOP.example", True),
+        ("https://shop.example/", False),
+        ("https://shop.example.", False),
         ("ftp://shop.example", False),
         ("https://shop.example\r\nX-Evil: 1", False),
         ("https://shop.example\n", False),
@@ -389,3 +391,12 @@ def test_nothing_of_a_request_gets_into_a_refusal(headers: dict[str, list[str]],
     for name, value in response.headers:
         assert re.fullmatch(r"[A-Za-z-]+", name)
         assert re.fullmatch(r"[\x20-\x7e]+", value)
+
+
+def test_of_a_very_long_header_the_beginning_counts() -> None:
+    many = ", ".join(f"x{number:03}" for number in range(1000))
+    assert fields(render(MISSING, head({"accept-language": f"de, {many}, fr;q=0.5"})))["content-language"] == "de"
+    assert fields(render(MISSING, head({"accept-language": f"{many}, fr"})))["content-language"] == "en"
+    assert wants_json(head({"accept": f"application/json, {many}"}))
+    cut = "text/html;q=0.5, " + "application/json;q=0." + "0" * 2040 + "9"
+    assert not wants_json(head({"accept": cut}))

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from urllib.parse import unquote_plus
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from caputchin_gate.errors import ConfigurationError
 from caputchin_gate.messages import RequestHead
@@ -326,6 +331,34 @@ def test_a_target_whose_readings_ask_for_different_things_is_ambiguous(path: str
 def test_readings_that_ask_for_the_same_are_not_ambiguous() -> None:
     routes = RouteTable([Rule("POST /a/b", "same"), Rule("POST /a/{x}", "same")])
     assert routes.match(post("/a/b;x")) == Rule("POST /a/b", "same")
+
+
+PARTS = ("_method", "%5Fmethod", "%5f%6d%65T%48%4Fd", "_m", "=", "PUT", "%50ut", "&", ";", "%26", "+", "%20", "%", "a")
+
+
+@given(st.lists(st.sampled_from(PARTS), max_size=12).map("".join))
+def test_an_override_in_a_query_is_found_in_every_spelling_and_nowhere_else(query: str) -> None:
+    pairs = [pair.partition("=") for pair in re.split("[&;]", query)]
+    overrides = {unquote_plus(value) for name, _, value in pairs if unquote_plus(name).strip().lower() == "_method"}
+    overridden = any(value.strip().upper() == "PUT" for value in overrides)
+    routes = RouteTable([Rule("PUT /x", "terms", method_override=False)])
+    assert guards(routes, RequestHead("GET", "/x", query=query)) == overridden
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["_method&" * 1000, "a_method=1&" * 1000, "%20" * 100 + "_method=GET", "_method=" + "%20" * 100, "a=b&" * 20_000],
+    ids=lambda query: query[:12],
+)
+def test_more_overrides_than_are_read_count_as_overrides_to_every_method(query: str) -> None:
+    routes = RouteTable([Rule("PUT /x", "terms", method_override=False)])
+    assert guards(routes, RequestHead("GET", "/x", query=query))
+    assert not guards(routes, RequestHead("GET", "/y", query=query))
+
+
+def test_a_long_query_without_overrides_is_no_override() -> None:
+    query = "text=" + "%C3%A4" * 10_000 + "&payment_method=card"
+    assert not guards(table("POST /x"), RequestHead("GET", "/x", query=query))
 
 
 def test_an_override_between_rules_of_different_terms_is_ambiguous() -> None:

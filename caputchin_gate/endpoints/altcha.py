@@ -20,6 +20,7 @@ from caputchin_gate.engines.altcha.terms import RANDOM_BYTES
 from caputchin_gate.messages import RequestHead, Response
 
 LONGEST_ACTION: Final = 256
+LONGEST_QUERY: Final = 8192  # more than the longest action takes when all of it is escaped
 
 _METHODS: Final = "GET, OPTIONS"
 _HEADERS: Final = "content-type, accept, x-altcha-spam-filter"  # the last is sent by widgets before 3.0
@@ -73,6 +74,8 @@ def _site_of(site_key: str | None, own: Endpoints) -> Site | None:
 
 def _action_of(query: str) -> str | None:
     """What the solution shall be good for, None if the query says it twice or in a way that can't be read."""
+    if len(query) > LONGEST_QUERY:
+        return None
     try:
         (action,) = parse_qs(query, errors="strict", max_num_fields=100).get("action", [""])
     except ValueError:

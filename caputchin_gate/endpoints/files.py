@@ -27,8 +27,7 @@ class File:
 
 def serve(file: File, head: RequestHead, more: Headers = ()) -> Response:
     """The file, or that the browser has it already."""
-    method = head.method.upper()
-    if method not in ("GET", "HEAD"):
+    if head.method.upper() not in ("GET", "HEAD"):
         return method_not_allowed("GET, HEAD")
     headers: Headers = (
         ("Content-Type", file.media_type),
@@ -40,5 +39,4 @@ def serve(file: File, head: RequestHead, more: Headers = ()) -> Response:
     )
     if file.tag in (head.header("if-none-match") or ""):
         return Response(304, headers)
-    content = b"" if method == "HEAD" else file.content
-    return Response(200, (*headers, ("Content-Length", str(len(file.content)))), content)
+    return Response(200, (*headers, ("Content-Length", str(len(file.content)))), file.content)

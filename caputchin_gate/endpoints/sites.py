@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 from caputchin_gate.client_address import TrustedProxies, client_of, network_of
 from caputchin_gate.clock import Clock
@@ -19,6 +18,7 @@ from caputchin_gate.engines.cap import CapChallenges
 from caputchin_gate.engines.caputchin import CaputchinSessions
 from caputchin_gate.engines.native import NativeChallenges
 from caputchin_gate.messages import RequestHead
+from caputchin_gate.origins import host_of, host_of_origin
 from caputchin_gate.quotas import Quota
 from caputchin_gate.secret import Secret
 from caputchin_gate.traffic import Traffic
@@ -141,8 +141,12 @@ async def why_not_served(site: Site, now: float) -> tuple[int, str] | None:
 
 
 def count_key(own: Endpoints, site: Site, network: str | None) -> bytes:
-    """Clients are counted under a keyed hash: the store never learns an address."""
-    message = f"{len(site.key)}:{site.key}{network or ''}".encode()
+    """Clients are counted under a keyed hash: the store never learns an address.
+
+    One client is counted over all sites, else each further site would begin its curve anew. Who has no address is
+    counted by site.
+    """
+    message = (network if network is not None else f"site {site.key}").encode()
     return hashlib.blake2b(message, key=own.counting_key, digest_size=16).digest()
 
 
@@ -151,17 +155,10 @@ def host_of_page(head: RequestHead) -> str:
     return host_of(head.header("origin") or head.header("referer"))
 
 
-def host_of(url: str | None) -> str:
-    try:
-        return (urlsplit(url or "").hostname or "").lower()
-    except ValueError:
-        return ""
-
-
 def cors(origin: str | None, site: Site) -> dict[str, str]:
     """Error answers need these too: without them a page sees a network error instead of the answer."""
     if not site.domains:
         return {"Access-Control-Allow-Origin": "*", **_EXPOSED}
-    if origin is not None and host_of(origin) in site.domains and origin.isascii() and origin.isprintable():
+    if origin is not None and host_of_origin(origin) in site.domains:
         return {"Access-Control-Allow-Origin": origin, "Vary": "Origin", **_EXPOSED}
     return {"Vary": "Origin"}

@@ -18,6 +18,12 @@ from caputchin_gate.verdict import Failed, Reason
 SKEW: Final = 5  # seconds that clocks differ at most where nothing is wrong with them
 LEEWAY: Final = 30  # seconds that two of our machines' clocks may differ (threats.md R33)
 
+# Seconds that a challenge or a receipt lives at most, whatever the settings say (threats.md R10). Where its end does
+# not stand in it, the claim is kept for so long: after a change of the setting a used one must not be good again.
+LONGEST_LIFETIME: Final = 300
+
+LONGEST_REDEEMED: Final = 7200  # seconds that Cap's redeem tokens live at most; their end stands in them
+
 Binding: TypeAlias = Literal["off", "if-known", "require"]
 """Whether a challenge may be asked for by one client network and redeemed by another (captchaapi.md 6)."""
 

@@ -21,7 +21,16 @@ from struct import Struct
 from typing import Final
 
 from caputchin_gate.difficulty import Curve, Hardening, Multipliers
-from caputchin_gate.engines import FORGED, LEEWAY, Binding, KeyedHash, Solved, purpose_key, same_client
+from caputchin_gate.engines import (
+    FORGED,
+    LEEWAY,
+    LONGEST_LIFETIME,
+    Binding,
+    KeyedHash,
+    Solved,
+    purpose_key,
+    same_client,
+)
 from caputchin_gate.errors import ConfigurationError, Problem
 from caputchin_gate.verdict import Failed, Reason
 
@@ -162,7 +171,7 @@ class NativeChallenges:
             return _ELSEWHERE
         if not meets(token, value[_TOKEN_CHARACTERS + 1 :], target):
             return _UNSOLVED
-        return Solved(self._claim_key(token), issued_at + self.lifetime + 2 * LEEWAY, issued_at, self.site_key, host)
+        return Solved(self._claim_key(token), issued_at + LONGEST_LIFETIME + 2 * LEEWAY, issued_at, self.site_key, host)
 
     def _signer(self, signed: bytes, mac: bytes) -> tuple[_Keys, str | None] | None:
         """Whose MAC it is, and for a page on which host."""

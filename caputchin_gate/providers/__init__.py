@@ -7,6 +7,7 @@ checks of the settings are in `_settings.py`, the writing of requests in `_askin
 
 from __future__ import annotations
 
+import hashlib
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -141,6 +142,13 @@ class Upstream(ABC):
         """How long such a claim has to last (Unix seconds): longer than the token."""
         return now + self.remember
 
+    def born(self, token: str, now: float) -> float:
+        """Before this time (Unix seconds) nobody can have claimed it, 0 where that is not known.
+
+        A token that is good now is no older than any of its kind lives.
+        """
+        return now - self.remember
+
     @abstractmethod
     def request(self, submission: Submission) -> HttpRequest:
         """The call that asks the provider about a token."""
@@ -152,6 +160,11 @@ class Upstream(ABC):
     def unanswered(self, outcome: NoReply) -> Verdict | Retry:
         """What it means when no reply came. Most kinds spend the token when they are asked: no second attempt."""
         return Unavailable(outcome.cause)
+
+
+def token_key(kind: str, identity: str) -> bytes:
+    """The digest under which another maker's token is claimed or kept from running twice, whoever verifies it."""
+    return hashlib.blake2b(identity.encode(), digest_size=20, person=kind.encode()[:16]).digest()
 
 
 def kinds() -> tuple[str, ...]:

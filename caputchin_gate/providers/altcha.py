@@ -62,6 +62,10 @@ class Altcha(Upstream):
         least = now + self.remember
         return least if said is None else max(least, said.expires_at + CLOCKS_DIFFER)
 
+    def born(self, token: str, now: float) -> float:
+        said = _said(token)
+        return said.issued_at - CLOCKS_DIFFER if said is not None and said.issued_at else 0.0
+
     def request(self, submission: Submission) -> HttpRequest:
         return json_request(self.url, {"payload": submission.token, "secret": self.revealed_secret})
 

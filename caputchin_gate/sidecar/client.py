@@ -230,7 +230,7 @@ class ClientConnection(asyncio.Protocol):
         coming = body if isinstance(body, RequestBody) and not body.complete else None
         # When a body is complete, it is read on all the same, to learn that the client goes away.
         wanted = coming.wanted if coming is not None else body is None or not self._unread
-        pace = coming.pace(self._relay.settings.timeouts) if coming is not None else None
+        pace = coming.pace(self._relay.settings.timeouts, now) if coming is not None else None
         if wanted and self._paused_at is not None:
             if pace is not None:
                 pace.excuse(now - self._paused_at)
@@ -240,8 +240,7 @@ class ClientConnection(asyncio.Protocol):
             self._paused_at = now
             self.transport.pause_reading()
         if body is not None and not self._is_full:
-            ends = pace.ends(now, coming.received) if pace is not None and coming is not None else math.inf
-            self.deadline = ends if wanted else math.inf
+            self.deadline = pace.ends if pace is not None and wanted else math.inf
 
     # Writing
 

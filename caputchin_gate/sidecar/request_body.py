@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final, Protocol
 
-from caputchin_gate.awaited_body import Pace
+from caputchin_gate.body_pace import BodyPace
 from caputchin_gate.effects import BodyEnd, LastPiece
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ NO_REQUEST_BODY: Final = NoRequestBody()
 
 
 class RequestBody:
-    __slots__ = ("_client", "_expects", "_held", "_pace", "_reader", "_sink", "_waiter", "broken", "received")
+    __slots__ = ("_client", "_expects", "_held", "_noted", "_pace", "_reader", "_sink", "_waiter", "broken", "received")
 
     def __init__(self, client: ClientConnection, request: Request) -> None:
         self._client = client
@@ -64,7 +64,8 @@ class RequestBody:
         self._held: list[bytes] = []
         self._sink: Sink | None = None
         self._waiter: asyncio.Future[None] | None = None
-        self._pace: Pace | None = None
+        self._pace: BodyPace | None = None
+        self._noted = 0  # how much of it the pace knows of
         self.received = 0
         self.broken: BodyEnd | None = None  # why no more will come although it is not complete
 
@@ -79,10 +80,14 @@ class RequestBody:
             return False
         return self._waiter is not None or (self._sink is not None and not self._sink.is_full)
 
-    def pace(self, timeouts: Timeouts) -> Pace:
+    def pace(self, timeouts: Timeouts, now: float) -> BodyPace:
         """The time it may take; most bodies come with their head, and never need it."""
         if self._pace is None:
-            self._pace = Pace(timeouts.body_stall, timeouts.body_rate)
+            self._pace = BodyPace(timeouts.body_stall, now, timeouts.body_rate)
+            self._noted = self.received
+        elif self.received > self._noted:
+            self._pace.came(self.received - self._noted, now)
+            self._noted = self.received
         return self._pace
 
     # From the client

@@ -7,18 +7,22 @@ store keeps these promises, and `tests/stores/` runs one suite over all of them:
   any path of the clock: a store that has forgotten records since tells a clock that was set back, and lets nobody win
   until the clock has passed what was forgotten (threats.md R33).
 - A record lives at least until its `until`. A full store refuses new claims; it never forgets a live one (R31).
+- A store that finds that it lost its memory tells nobody apart who may have claimed before: it refuses the tokens that
+  were born before, and those alone.
 - Troubles of the world are answers, and end by themselves when the trouble does.
 """
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from typing import Final, Protocol, runtime_checkable
 
 from caputchin_gate.effects import ClaimResult, Counted, Held, StoreDown
+from caputchin_gate.engines import LEEWAY, LONGEST_REDEEMED
 from caputchin_gate.errors import ConfigurationError, Problem, nearest
 from caputchin_gate.secret import Secret
 
+LONGEST_CLAIM: Final = LONGEST_REDEEMED + 2.0 * LEEWAY  # seconds: no token of ours is remembered for longer
+WAITED: Final = 3.0  # seconds: the clock of a claim is that of before it waited for a lock, a connection, a reply
 GRACE: Final = 10.0  # seconds a record outlives its end: a claim that had to wait comes with the clock of before
 
 
@@ -28,13 +32,14 @@ class Store(Protocol):
     def claim(self, key: bytes, until: float, now: float, born: float = 0.0) -> ClaimResult:
         """Make `key` ours, once. Remembered until `until`; times are Unix seconds.
 
-        born: before this time nobody can have claimed the key. A store that lost its memory may still grant it.
+        born: before this time nobody can have claimed the key; 0 where that is not known, and then a store that lost
+            its memory refuses until no token of before is alive.
         """
         ...
 
-    def claim_now(self, key: bytes, until: float, now: float) -> ClaimResult | None: ...
+    def claim_now(self, key: bytes, until: float, now: float, born: float = 0.0) -> ClaimResult | None: ...
 
-    def claimed(self, key: bytes, now: float) -> bool | StoreDown:
+    def claimed(self, key: bytes, now: float, born: float = 0.0) -> bool | StoreDown:
         """Whether a claim of `key` would be lost by now."""
         ...
 
@@ -68,7 +73,7 @@ class AwaitedStore(Store, Protocol):
 
     async def aclaim(self, key: bytes, until: float, now: float, born: float = 0.0) -> ClaimResult: ...
 
-    async def aclaimed(self, key: bytes, now: float) -> bool | StoreDown: ...
+    async def aclaimed(self, key: bytes, now: float, born: float = 0.0) -> bool | StoreDown: ...
 
     async def acount(self, key: bytes, window: float, now: float, times: int = 1) -> Counted | StoreDown: ...
 
@@ -96,6 +101,8 @@ def open_store(setting: str | Secret) -> Store:
         case "sqlite":
             what, fix = f"{setting!r} is not an absolute path", 'write it like "sqlite:///var/lib/gate.db"'
         case "redis" | "rediss" | "redis+cluster" | "rediss+cluster" | "unix" if separator:
+            from importlib.util import find_spec
+
             from caputchin_gate.stores.redis_address import read_address
 
             address = read_address(setting)

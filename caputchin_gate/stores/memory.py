@@ -46,7 +46,7 @@ class MemoryStore:
         with self._lock:
             return self._claims.claim(key, until, now)
 
-    def claimed(self, key: bytes, now: float) -> bool | StoreDown:
+    def claimed(self, key: bytes, now: float, born: float = 0.0) -> bool | StoreDown:
         with self._lock:
             return self._claims.lost(key, now)
 

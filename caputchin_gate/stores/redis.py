@@ -97,8 +97,8 @@ class RedisStore:
             return ClaimResult.LOST
         return _as_claim(self._talk(claiming(self._memory, key, until, now, born)))
 
-    def claimed(self, key: bytes, now: float) -> bool | StoreDown:
-        return self._talk(asking(self._memory, key, now))
+    def claimed(self, key: bytes, now: float, born: float = 0.0) -> bool | StoreDown:
+        return self._talk(asking(self._memory, key, now, born))
 
     def count(self, key: bytes, window: float, now: float, times: int = 1) -> Counted | StoreDown:
         return self._talk(counting(self._memory, key, window, now, times))
@@ -106,7 +106,7 @@ class RedisStore:
     def swap(self, key: bytes, old: bytes | None, new: bytes, until: float, now: float) -> Held | StoreDown:
         return self._talk(swapping(self._memory, key, old, new, until, now))
 
-    def claim_now(self, key: bytes, until: float, now: float) -> ClaimResult | None:
+    def claim_now(self, key: bytes, until: float, now: float, born: float = 0.0) -> ClaimResult | None:
         return ClaimResult.LOST if until <= now else None
 
     def count_now(self, key: bytes, window: float, now: float, times: int = 1) -> Counted | StoreDown | None:
@@ -141,8 +141,8 @@ class RedisStore:
             return ClaimResult.LOST
         return _as_claim(await self._atalk(claiming(self._memory, key, until, now, born)))
 
-    async def aclaimed(self, key: bytes, now: float) -> bool | StoreDown:
-        return await self._atalk(asking(self._memory, key, now))
+    async def aclaimed(self, key: bytes, now: float, born: float = 0.0) -> bool | StoreDown:
+        return await self._atalk(asking(self._memory, key, now, born))
 
     async def acount(self, key: bytes, window: float, now: float, times: int = 1) -> Counted | StoreDown:
         return await self._atalk(counting(self._memory, key, window, now, times))

@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from typing import Final, TypeAlias, TypeVar
 
 from caputchin_gate.effects import ClaimResult, Counted, Held
-from caputchin_gate.stores import GRACE
+from caputchin_gate.stores import GRACE, LONGEST_CLAIM, WAITED
 
 T = TypeVar("T")
 
@@ -43,9 +43,7 @@ Conversation: TypeAlias = Generator[Command, object, T]
 
 NO_SCRIPT: Final = object()  # the reply of a server that doesn't know a script by its digest
 
-_LONGEST_CLAIM: Final = 360.0  # seconds: five minutes, and the leeway of two clocks (threats.md R10, R33)
 _OUTLIVES: Final = GRACE + 60.0  # seconds a record outlives its end: two machines may be a minute apart
-_WAITED: Final = 3.0  # seconds: the clock of a claim is that of before it waited for a connection and a reply
 _CLUSTER_PARTS: Final = 16
 
 
@@ -113,7 +111,8 @@ if not found[1] or (known ~= '' and known ~= run) then
   found = facts()
 end
 
-local lost = found[5] or is_before(now, found[2]) or (is_before(born, found[3]) and is_before(now, found[4]))
+local unseen = is_before(born, found[3]) and (born > 0 or is_before(now, found[4]))
+local lost = found[5] or is_before(now, found[2]) or unseen
 if lost or not ends then
   return {lost and 'lost' or 'free', ARGV[1], run, emptied}
 end
@@ -126,7 +125,7 @@ if #over > 0 then
 end
 redis.call('ZADD', KEYS[1], ARGV[6], member)
 return {'won', ARGV[1], run, emptied}
-""".replace("WAITED", f"{_WAITED:g}").replace("OUTLIVES", f"{_OUTLIVES:g}")
+""".replace("WAITED", f"{WAITED:g}").replace("OUTLIVES", f"{_OUTLIVES:g}")
 )
 
 # A counter may be forgotten or evicted: it only makes challenges harder. Its window goes by the clock of the gates.
@@ -167,7 +166,7 @@ class Memory:
 
     parts: int
     runs: dict[int, bytes] = field(default_factory=dict)  # the run id that answered last, for each part
-    longest: float = _LONGEST_CLAIM
+    longest: float = LONGEST_CLAIM
     signing_key: bytes | None = None
 
 
@@ -181,9 +180,9 @@ def claiming(memory: Memory, key: bytes, until: float, now: float, born: float) 
     return ClaimResult.WON if answer == b"won" else ClaimResult.LOST
 
 
-def asking(memory: Memory, key: bytes, now: float) -> Conversation[bool]:
+def asking(memory: Memory, key: bytes, now: float, born: float = 0.0) -> Conversation[bool]:
     """Whether a claim would be lost."""
-    answer = yield from _claim(memory, key, now, 0.0, "")
+    answer = yield from _claim(memory, key, now, born, "")
     return answer == b"lost"
 
 

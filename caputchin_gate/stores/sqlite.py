@@ -15,7 +15,7 @@ from typing import Final, TypeVar
 
 from caputchin_gate.effects import ClaimResult, Counted, Held, StoreDown
 from caputchin_gate.errors import ConfigurationError, Problem
-from caputchin_gate.stores import GRACE
+from caputchin_gate.stores import GRACE, LONGEST_CLAIM, WAITED
 from caputchin_gate.stores.sqlite_file import (
     Connection,
     Inode,
@@ -30,10 +30,11 @@ from caputchin_gate.stores.trouble_log import TroubleLog
 
 T = TypeVar("T")
 
-_CLAIM: Final = """INSERT INTO claims SELECT :key, :until
-    WHERE :now >= (SELECT value FROM facts WHERE name = 'horizon') ON CONFLICT DO NOTHING"""
-_LOST: Final = """SELECT :now < (SELECT value FROM facts WHERE name = 'horizon')
-    OR EXISTS (SELECT 1 FROM claims WHERE key = :key)"""
+# Nobody can tell by now whether this one was claimed: the clock was set back, or it is older than the file.
+_FORGOTTEN: Final = """(:now < (SELECT value FROM facts WHERE name = 'horizon') OR EXISTS (
+    SELECT 1 FROM facts WHERE name = 'blind' AND :born < value AND (:born > 0 OR :now < value + :longest)))"""
+_CLAIM: Final = f"INSERT INTO claims SELECT :key, :until WHERE NOT {_FORGOTTEN} ON CONFLICT DO NOTHING"
+_LOST: Final = f"SELECT {_FORGOTTEN} OR EXISTS (SELECT 1 FROM claims WHERE key = :key)"  # noqa: S608
 # A clock that was set back shortens the wait, and keeps the count.
 _COUNT: Final = """INSERT INTO counters VALUES (:key, :ends_at, :times) ON CONFLICT DO UPDATE SET
     count = CASE WHEN until > :now THEN count + :times ELSE :times END,
@@ -46,6 +47,7 @@ _SWAP: Final = """INSERT INTO records SELECT :key, :until, :new
     WHERE CASE WHEN records.until > :now THEN value = :old ELSE :old IS NULL END"""
 _HELD: Final = "SELECT value FROM records WHERE key = :key AND until > :now"
 _RAISE_HORIZON: Final = "UPDATE facts SET value = max(value, ?) WHERE name = 'horizon'"
+_GO_BLIND: Final = "INSERT INTO facts VALUES ('blind', ?) ON CONFLICT DO UPDATE SET value = max(value, excluded.value)"
 _IDENTITY: Final = "SELECT value FROM facts WHERE name = 'identity'"
 _KEEP_SIGNING_KEY: Final = "INSERT OR IGNORE INTO facts VALUES ('signing key', ?)"
 _SIGNING_KEY: Final = "SELECT value FROM facts WHERE name = 'signing key'"
@@ -53,7 +55,6 @@ _SIGNING_KEY: Final = "SELECT value FROM facts WHERE name = 'signing key'"
 _SWEPT_ROWS: Final = 512  # what one transaction of the upkeep looks at, while other writers wait
 _SWEEPS: Final = 4  # of one upkeep: more rows than came since the last one
 _LARGE_LOG: Final = 64 * 2**20
-_LONGEST_CHALLENGE: Final = 360.0  # seconds: five minutes, and the leeway of two clocks (threats.md R10, R33)
 _DOWN: Final = StoreDown()
 
 _inherited: Final[list[object]] = []  # connections of a parent process; to close them here would break its locks
@@ -106,9 +107,9 @@ class SqliteStore:
         self._patience = patience
         self._upkeep_every = upkeep_every
         self._process = _Process(self._file, patience, upkeep_every)
-        self._held: tuple[bytes, Inode | None] | None = None  # the identity and the inode of the file
+        self._held: tuple[bytes, Inode] | None = None  # the identity and the inode of the file
         self._forgot = False  # whether claims may be missing, so that nothing is asked before the file was opened again
-        self._longest = _LONGEST_CHALLENGE
+        self._longest = LONGEST_CLAIM
         self._signing_key: bytes | None = None
 
     # The contract
@@ -117,22 +118,21 @@ class SqliteStore:
         if until <= now:
             return ClaimResult.LOST
         self._longest = max(self._longest, until - now)
-        match self._waiting(lambda database: _claim(database, key, until, now), now):
+        match self._waiting(lambda database: _claim(database, key, until, now, born, self._longest), now):
             case StoreDown():
                 return ClaimResult.STORE_DOWN
             case ClaimResult() as result:
                 return result
 
-    def claim_now(self, key: bytes, until: float, now: float) -> ClaimResult | None:
+    def claim_now(self, key: bytes, until: float, now: float, born: float = 0.0) -> ClaimResult | None:
         if until <= now:
             return ClaimResult.LOST
         self._longest = max(self._longest, until - now)
-        return self._at_once(lambda database: _claim(database, key, until, now))
+        return self._at_once(lambda database: _claim(database, key, until, now, born, self._longest))
 
-    def claimed(self, key: bytes, now: float) -> bool | StoreDown:
-        return self._waiting(
-            lambda database: bool(database.execute(_LOST, {"key": key, "now": now}).fetchone()[0]), now
-        )
+    def claimed(self, key: bytes, now: float, born: float = 0.0) -> bool | StoreDown:
+        values = {"key": key, "now": now, "born": born, "longest": self._longest}
+        return self._waiting(lambda database: bool(database.execute(_LOST, values).fetchone()[0]), now)
 
     def count(self, key: bytes, window: float, now: float, times: int = 1) -> Counted | StoreDown:
         return self._waiting(lambda database: _count(database, key, window, now, times), now)
@@ -232,7 +232,7 @@ class SqliteStore:
     def _open(self, connection: Connection, now: float) -> sqlite3.Connection:
         """Open the file at the path, which may be another one than before, or have lost something.
 
-        It took claims along: nothing is won until no token of before can be in use.
+        It took claims along: what was born before is not won any more.
         """
         database = connection.open()
         try:
@@ -241,7 +241,7 @@ class SqliteStore:
                 raise OSError("the file holds something else than a store of this version")
             held = found[0], connection.inode
             if self._held is not None and (self._forgot or self._held != held):
-                database.execute(_RAISE_HORIZON, (now + self._longest,))
+                database.execute(_GO_BLIND, (now + WAITED,))
                 if self._signing_key is not None:
                     database.execute(_KEEP_SIGNING_KEY, (self._signing_key,))
         except BaseException:
@@ -293,8 +293,11 @@ class SqliteStore:
 # What is done with a connection
 
 
-def _claim(database: sqlite3.Connection, key: bytes, until: float, now: float) -> ClaimResult:
-    claimed = database.execute(_CLAIM, {"key": key, "until": until, "now": now}).rowcount == 1
+def _claim(
+    database: sqlite3.Connection, key: bytes, until: float, now: float, born: float, longest: float
+) -> ClaimResult:
+    values = {"key": key, "until": until, "now": now, "born": born, "longest": longest}
+    claimed = database.execute(_CLAIM, values).rowcount == 1
     return ClaimResult.WON if claimed else ClaimResult.LOST
 
 

@@ -17,7 +17,7 @@ from typing import Final, TypeAlias
 
 Trouble: Final = (sqlite3.Error, OSError)
 Inode: TypeAlias = tuple[int, int]
-Inodes: TypeAlias = tuple[Inode | None, ...]  # of the file, and of the two that SQLite keeps beside it
+Inodes: TypeAlias = tuple[Inode, ...]  # of the file, and of the two that SQLite keeps beside it
 
 _SCHEMA: Final = 2
 _TABLES: Final = (
@@ -86,8 +86,11 @@ class StoreFile:
         self._makes_folder = makes_folder
 
     def inodes(self) -> Inodes:
-        """Which files stand at the paths now. All three stay the same while any process has the store open."""
-        return tuple(map(_inode, self._paths))
+        """Which files stand at the paths now, empty when one is missing. They stay while any process has them open."""
+        try:
+            return tuple([(status.st_dev, status.st_ino) for status in map(os.stat, self._paths)])
+        except FileNotFoundError:
+            return ()
 
     def log_bytes(self) -> int:
         """The size of the write-ahead log."""
@@ -110,7 +113,7 @@ class StoreFile:
         if not os.access(self.path, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
             # SQLite would open it for reading, and leave a log beside it that nobody may write to.
             raise PermissionError("the file may not be written")
-        before, *_ = self.inodes()
+        status = os.stat(self.path)
         database = sqlite3.connect(
             f"{self.path.absolute().as_uri()}?mode=rw",
             uri=True,
@@ -121,7 +124,7 @@ class StoreFile:
         try:
             self._prepare(database, time.monotonic() + wait)
             found = self.inodes()
-            if found[0] != before or None in found:
+            if not found or found[0] != (status.st_dev, status.st_ino):
                 raise OSError("the file was replaced while it was opened")
         except BaseException:
             database.close()
@@ -158,14 +161,6 @@ class StoreFile:
         database.execute("PRAGMA synchronous = NORMAL")
         # Checkpoints wait for the disk, so the store chooses when.
         database.execute("PRAGMA wal_autocheckpoint = 0")
-
-
-def _inode(path: str) -> Inode | None:
-    try:
-        status = os.stat(path)
-    except FileNotFoundError:
-        return None
-    return status.st_dev, status.st_ino
 
 
 def _make_tables(database: sqlite3.Connection) -> None:
@@ -208,8 +203,8 @@ class Connection:
         return self._database is not None
 
     @property
-    def inode(self) -> Inode | None:
-        """The file that was opened last."""
+    def inode(self) -> Inode:
+        """Of the file that was opened last."""
         return self._inodes[0]
 
     def ready(self) -> sqlite3.Connection | None:

@@ -15,6 +15,8 @@ _END: Final = re.compile(r"[ \t]*;?[ \t]*")
 # RFC 2046 5.1.1: 1 to 70 of these, and the last one is no blank.
 _BOUNDARY: Final = re.compile(r"[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]")
 
+_LONGEST: Final = 1024  # characters; a boundary has 70 at most
+
 _UTF8: Final = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
 
 
@@ -37,7 +39,12 @@ class ContentType:
 
 
 def read(value: str) -> ContentType | None:
-    """None when frameworks may differ about it: bad syntax, a parameter twice, continued or extended (RFC 2231)."""
+    """None when frameworks may differ about it: bad syntax, a parameter twice, continued or extended (RFC 2231).
+
+    Nor is a very long one read.
+    """
+    if len(value) > _LONGEST:
+        return None
     value = value.strip(" \t")
     media, semicolon, _ = value.partition(";")
     media = media.rstrip(" \t")

@@ -97,6 +97,7 @@ def _parse(body: bytes) -> Any:
         body.removeprefix(_UTF8_MARK).decode("utf-8"),
         object_pairs_hook=tuple,
         parse_int=_read_integer,
+        parse_float=bool,  # its value doesn't matter either, and reading a long one is dear
         parse_constant=_refuse_constant,
     )
 

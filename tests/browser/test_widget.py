@@ -238,6 +238,19 @@ def test_other_submit_listeners_run_once_and_see_the_token(open_form: OpenForm, 
     assert [site.judge(token) for token in page.evaluate("seen")] == ["admitted", "admitted"]
 
 
+def test_a_form_that_stays_on_the_page_has_one_field_for_its_tokens(open_form: OpenForm, site: ChallengeSite) -> None:
+    page = open_form(
+        after="<script>window.seen = []; document.forms[0].addEventListener('submit', event => {"
+        " event.preventDefault(); seen.push(...new FormData(event.target).getAll('caputchin-token')) })</script>"
+    )
+    for number in (1, 2, 3):
+        page.get_by_label("Message").fill(f"message {number}")
+        state(page, "ready")
+        send(page)
+        assert page.evaluate("seen.length") == number
+    assert [site.judge(token) for token in page.evaluate("seen")] == ["admitted"] * 3
+
+
 def test_validation_still_stops_a_submission(open_form: OpenForm, site: ChallengeSite) -> None:
     page = open_form(inside='<label>Mail <input name="mail" required></label>')
     send(page)
@@ -538,3 +551,44 @@ def test_names_that_a_page_gives_to_its_elements_do_not_get_in_the_way(
     state(page, "ready")
     send(page)
     admitted(page)
+
+
+MEMBERS = (
+    *("matches", "closest", "dataset", "elements", "isConnected", "querySelector", "querySelectorAll", "method"),
+    *("prepend", "dispatchEvent", "requestSubmit", "addEventListener", "call", "bind", "length"),
+)
+
+
+@pytest.mark.parametrize("name", MEMBERS)
+def test_a_field_named_like_a_member_of_its_form_does_not_get_in_the_way(
+    open_form: OpenForm, site: ChallengeSite, name: str
+) -> None:
+    page = open_form(inside=f'<input type="hidden" name="{name}" value="of the form">')
+    page.get_by_label("Message").fill("x")
+    state(page, "ready")
+    # The token is late, so that the script submits the form.
+    page.evaluate("caputchin.reset(document.forms[0]); document.querySelector('[value=send]').click()")
+    admitted(page)
+    assert site.submissions[0].one(name) == "of the form"
+
+
+@pytest.mark.parametrize(
+    "markup",
+    [
+        '<img name="currentScript" src="https://evil.example/x.png">',
+        '<img name="querySelectorAll"><img name="createElement"><img name="documentElement"><img name="cookie">',
+        '<form id="caputchin"><input name="solve"></form>',
+        '<a id="caputchin"></a><a id="caputchin" name="solve"></a>',
+        '<object id="caputchin"></object>',
+    ],
+    ids=lambda markup: markup[:30],
+)
+def test_markup_that_others_may_write_changes_nothing(open_form: OpenForm, site: ChallengeSite, markup: str) -> None:
+    """A comment with such an image must not decide where challenges are asked for."""
+    page = open_form(head=markup, form='data-carry="cookie"')
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.get_by_role("button", name="Send").click()
+    admitted(page)
+    assert len(site.challenges) == 1
+    assert not [url for url in asked if "evil.example" in url]

@@ -13,22 +13,29 @@ from altcha_payloads import (
     ELSEWHERE,
     EXPIRED,
     NEVER_ISSUED,
+    NEW_KEY,
     NO_PAYLOAD,
     NOT_OURS,
     NOW,
-    PAGE_KEYS,
+    OTHER_KEY,
     PARAMETERS,
     UNSOLVED,
     check,
+    decoded,
     encoded,
+    engine,
     made1,
     made2,
     salt,
     signed2,
+    solved,
 )
 
-from caputchin_gate.engines import Solved
-from caputchin_gate.engines.altcha import version1, version2
+from caputchin_gate.engines import FORGED, Solved
+from caputchin_gate.engines.altcha import challenges, version1, version2
+from caputchin_gate.engines.altcha.challenges import LONGEST_PROOF
+from caputchin_gate.engines.altcha.version2 import signed_bytes
+from caputchin_gate.providers._altcha import Answer, payload_of
 
 # What is refused, version 1
 
@@ -333,8 +340,39 @@ def test_parameters_nested_as_deep_as_json_may_be_are_refused_and_break_nothing(
         assert check(base64.b64encode(text.encode()).decode()) in (NO_PAYLOAD, NOT_OURS)
 
 
-def test_parameters_too_deep_to_be_written_again_are_not_signed() -> None:
+def test_parameters_too_deep_to_be_written_again_are_no_proof() -> None:
     deep: dict[str, Any] = {}
     for _ in range(100_000):
         deep = {"a": deep}
-    assert not version2.Proof(deep, "x", 0, "x").is_signed(PAGE_KEYS)
+    solution = {"counter": 0, "derivedKey": "x"}
+    assert version2.proof_in({"challenge": {"parameters": deep, "signature": "x"}, "solution": solution}) is None
+
+
+@pytest.mark.parametrize("algorithm", ["v1/SHA-512", "SHA-512"])
+def test_the_longest_payload_that_is_issued_for_is_read_and_longer_ones_are_not(algorithm: str) -> None:
+    action = "\U0001f600" * 256  # the longest one that may be asked for, and json escapes all of it
+    value = solved(engine(algorithm=algorithm), action=action)
+    spelt = encoded({**decoded(value), "took": 12_345})
+    assert 3 * LONGEST_PROOF // 8 < len(spelt) <= LONGEST_PROOF
+    assert isinstance(check(spelt, action=action), Solved)
+    assert check(encoded({**decoded(value), "more": " " * 4000}), action=action) == NO_PAYLOAD
+
+
+def test_a_token_is_read_once_however_many_sites_and_keys_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What costs is reading and writing it; a signature more is cheap."""
+    read, written = [], []
+
+    def reading(value: str) -> Answer | None:
+        read.append(value)
+        return payload_of(value)
+
+    def writing(parameters: Mapping[str, Any]) -> bytes:
+        written.append(parameters)
+        return signed_bytes(parameters)
+
+    monkeypatch.setattr(challenges, "payload_of", reading)
+    monkeypatch.setattr(version2, "signed_bytes", writing)
+    garbage = encoded(made2() | {"took": "another than in other tests"})
+    for number in range(100):
+        assert engine(OTHER_KEY, NEW_KEY, site_key=f"site{number}").check(garbage, now=NOW, client=None) == FORGED
+    assert (len(read), len(written)) == (1, 1)

@@ -9,10 +9,14 @@ from typing import Any
 import pytest
 from altcha_payloads import HOME, NOW, VECTORS, encoded, engine, respelt, solved
 
+from caputchin_gate import Gate
 from caputchin_gate.engines import Solved
 from caputchin_gate.engines.altcha.server_signature import ServerSignatures
+from caputchin_gate.messages import RequestHead
+from caputchin_gate.policy import PassOn
 from caputchin_gate.secret import Secret
 from caputchin_gate.verdict import Reason
+from tests.siteverify_server import Scripted, SiteverifyServer
 
 SIGNED = VECTORS["server_signature"]
 SIGNATURES = ServerSignatures(Secret(VECTORS["secret"]))
@@ -93,3 +97,26 @@ def test_one_verification_is_one_token_whatever_stands_beside_it() -> None:
     ]
     assert len({judge(value).claim_key for value in values}) == 1
     assert judge(statement(DATA.replace("abc123", "abc124"))).claim_key != judge(statement()).claim_key
+
+
+@pytest.mark.parametrize("first", ["/checked", "/asked"])
+def test_one_statement_is_used_once_whether_it_is_checked_here_or_asked_about(first: str) -> None:
+    secret = VECTORS["secret"]
+    with SiteverifyServer([Scripted.json({"verified": True})]) as sentinel:
+        gate = Gate(
+            provider="altcha",
+            verification="in-process",
+            store="memory",
+            providers={
+                "asked": {"kind": "altcha", "secret": secret, "endpoint": sentinel.url, "allow_http": True},
+            },
+            route=[{"match": "POST /checked"}, {"match": "POST /asked", "provider": ["asked"]}],
+            in_process={"altcha": {"sentinel_secret": secret}},
+        )
+
+        def reason(path: str) -> Reason | None:
+            ruling = gate.handle(RequestHead("POST", path, headers={"x-caputchin-token": (statement(),)}))
+            return None if isinstance(ruling, PassOn) or ruling.decision is None else ruling.decision.reason
+
+        second = {"/checked": "/asked", "/asked": "/checked"}[first]
+        assert [reason(first), reason(second), reason(first)] == [Reason.VERIFIED] + [Reason.TOKEN_USED] * 2

@@ -158,8 +158,16 @@ def test_a_solved_challenge_says_what_to_claim_and_for_how_long() -> None:
     judged = engine().check(solved(engine()), now=NOW + 5, client=None)
     assert isinstance(judged, Solved)
     assert (judged.site_key, judged.issued_at) == ("site", NOW)
-    assert judged.until >= NOW + 120 + 2 * 30  # threats.md R33
     assert 16 <= len(judged.claim_key) <= 32
+
+
+@pytest.mark.parametrize("lifetime", [10, 120, 300])
+def test_a_used_challenge_is_remembered_for_as_long_as_any_setting_lets_it_live(lifetime: int) -> None:
+    """Workers may have the new setting while others still have the old one (threats.md R33)."""
+    challenges = NativeChallenges([KEY], site_key="site", lifetime=lifetime)
+    judged = challenges.check(solved(challenges), now=NOW + 5, client=None)
+    assert isinstance(judged, Solved)
+    assert judged.until == NOW + 300 + 2 * 30
 
 
 @pytest.mark.parametrize("seconds", [-30, -1, 0, 60, 120])

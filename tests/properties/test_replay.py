@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from caputchin_gate.effects import ClaimResult
@@ -117,24 +117,30 @@ def test_a_key_that_was_won_is_won_again_only_when_its_time_is_over(stores: Stor
                 over[token] = now + 300
 
 
-ENGINE = NativeChallenges([b"k" * 32], site_key="site")
+# The setting may change: workers with the old one and the new one run side by side.
+LIFETIMES = (10, 120, 300)
+ENGINES = [NativeChallenges([b"k" * 32], site_key="site", lifetime=lifetime) for lifetime in LIFETIMES]
+ENGINE = ENGINES[1]
 CHALLENGES = [ENGINE.issue(now=NOW, nonce=bytes([0, 0, 0, n]), step=1, client=None) for n in range(TOKENS)]
 VALUES = [f"{challenge.token}.{solve(challenge.token, challenge.target)}" for challenge in CHALLENGES]
 
 
 @STORES
 @settings(max_examples=50, deadline=None)
-@given(steps=STEPS)
-def test_a_solved_challenge_passes_at_most_once_and_only_in_its_time(stores: StoresMaker, steps: list[tuple]) -> None:
+@given(steps=STEPS, workers=st.lists(st.sampled_from(ENGINES), min_size=12, max_size=12))
+@example(steps=[(0, 0, False, 0.0), (1, 0, True, 240.0), (0, 0, False, 0.0)], workers=[ENGINE, *ENGINES[2:] * 11])
+def test_a_solved_challenge_passes_at_most_once_and_only_in_its_time(
+    stores: StoresMaker, steps: list[tuple], workers: list[NativeChallenges]
+) -> None:
     with stores() as shared:
         now, passed = NOW, []
         for at, (token, store, cleans, change) in enumerate(steps):
             now = max(0.0, now + change)
             chosen = shared[store % len(shared)]
             traffic(chosen, cleans, now, at)
-            match ENGINE.check(VALUES[token], now=now, client=None):
+            match workers[at].check(VALUES[token], now=now, client=None):
                 case Solved(claim_key=key, until=until):
-                    assert NOW - 30 <= now <= NOW + 120
+                    assert NOW - 30 <= now <= NOW + workers[at].lifetime
                     assert until > now
                     if claim(chosen, key, until, now) is ClaimResult.WON:
                         passed.append(token)

@@ -133,6 +133,13 @@ def test_one_verification_is_one_token_however_it_is_spelt(spelling: str) -> Non
     assert SENTINEL.identity(token) == "abc123"
 
 
+def test_a_store_that_lost_its_memory_refuses_only_statements_that_may_have_been_used_before() -> None:
+    """What Sentinel says about its time counts, and that clocks differ; without it nothing is known."""
+    timed, untimed = TOKEN, encoded(payload(verificationData=SIGNED.replace("&time=1700000000", "")))
+    assert SENTINEL.born(timed, NOW) == 1_700_000_000 - 60
+    assert SENTINEL.born(untimed, NOW) == 0
+
+
 def verified(token: str, claim: ClaimResult, *, known: bool = False) -> tuple[Verdict, list[bytes], float]:
     shared = Verification(CLOCK, InFlight(10))
     talk = Conversation(verify((SENTINEL,), token, "altcha", Visitor(), Demands(), shared))

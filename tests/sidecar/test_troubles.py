@@ -282,14 +282,13 @@ def test_connections_over_the_limit_are_turned_away_and_the_others_are_served(tm
             assert time.monotonic() < end
 
 
-def test_st_6_many_half_bodies_fill_the_budget_and_no_more(tmp_path: Path) -> None:
+def test_st_6_many_half_bodies_take_no_more_memory_than_is_theirs_and_keep_nobody_out(tmp_path: Path) -> None:
     limits = {"kept_bytes": "8MiB"}
     with Scripted() as upstream, sidecar(tmp_path, upstream.url, limits=limits) as running, ExitStack() as stack:
         before = resident(running)
         head = f"POST /contact HTTP/1.1\r\nHost: a\r\n{FORM}\r\nContent-Length: 1048576\r\n\r\n".encode()
         half = head + b"x=" + b"y" * 524286
         held = [stack.enter_context(connect(running.port)) for _ in range(300)]
-        refused = 0
         for connection in held:
             connection.setblocking(False)
             try:
@@ -297,12 +296,6 @@ def test_st_6_many_half_bodies_fill_the_budget_and_no_more(tmp_path: Path) -> No
             except BlockingIOError:
                 pass
         time.sleep(1)
-        for connection in held:
-            try:
-                refused += b"503" in connection.recv(65536)
-            except (BlockingIOError, ConnectionError):
-                pass
-        assert refused > 0
         assert resident(running) - before < 120 * 2**20
         assert exchange(running.port, GET).status == 200
         token = request_bytes(f"POST /contact\nX-Caputchin-Token: {fresh_token()}", b"")

@@ -29,8 +29,8 @@ class FromThreads:
     def claim(self, key: bytes, until: float, now: float, born: float = 0.0) -> ClaimResult:
         return self._wait(self._store.aclaim(key, until, now, born))
 
-    def claimed(self, key: bytes, now: float) -> bool | StoreDown:
-        return self._wait(self._store.aclaimed(key, now))
+    def claimed(self, key: bytes, now: float, born: float = 0.0) -> bool | StoreDown:
+        return self._wait(self._store.aclaimed(key, now, born))
 
     def count(self, key: bytes, window: float, now: float, times: int = 1) -> Counted | StoreDown:
         return self._wait(self._store.acount(key, window, now, times))

@@ -27,6 +27,7 @@ from tests.stores.cut_connections import Cut, Relay, talker
 WON, LOST, STORE_DOWN = ClaimResult.WON, ClaimResult.LOST, ClaimResult.STORE_DOWN
 NOW = 1_800_000_000.0
 LIFE = 180.0
+KEY = b"a key that nobody claims"
 AFTER = NOW + 4  # seconds: when a token was born that can't have been claimed before NOW
 PATIENCE = 0.3
 BOUND = 2 * PATIENCE + 1.0  # what a call may take, and what a busy machine adds
@@ -114,7 +115,11 @@ def test_a_server_that_forgot_gives_no_spent_token_back_and_takes_fresh_ones_at_
             assert claims(store, unspent, born=NOW - 5) == {LOST}  # they can't be told apart
         assert claims(stores[0], fresh, born=AFTER) == {WON}
         assert claims(stores[1], fresh, born=AFTER) == {LOST}
-        assert claims(stores[1], unspent, NOW + 400) == {WON}
+        assert claims(stores[1], spent, NOW + 7000, born=NOW - 5) == {LOST}  # Cap's tokens may live for two hours
+        assert stores[1].claimed(fresh[0], NOW, AFTER) is True
+        assert stores[1].claimed(KEY, NOW, AFTER) is False
+        assert claims(stores[0], unspent, NOW + 7000) == {LOST}  # nobody knows since when they are out
+        assert claims(stores[1], unspent, NOW + 7300) == {WON}
 
 
 def test_a_process_that_comes_after_the_loss_of_a_part_finds_it_too(tmp_path: Path, opened: Opener) -> None:

@@ -245,8 +245,14 @@ def test_a_file_that_was_deleted_under_the_gate_gives_no_spent_token_back(
     assert store.claim_now(OTHER, NOW + LIFE, NOW) is None
     assert store.claim(KEY, NOW + LIFE, NOW) is LOST
     assert store.claim_now(OTHER, NOW + LIFE, NOW) is not WON
-    assert store.claim(THIRD, NOW + 400 + LIFE, NOW + 400) is WON
-    assert SqliteStore(path).claim(THIRD, NOW + 400 + LIFE, NOW + 400) is LOST
+    assert store.claim(KEY, NOW + 7200, NOW + 3600, born=NOW - 5) is LOST  # Cap's tokens may live for two hours
+    assert store.claim(KEY, NOW + 7200, NOW + 3600) is LOST  # nobody knows since when it is out
+    assert store.claimed(THIRD, NOW + 4, NOW + 3.5) is False
+    assert store.claim(THIRD, NOW + 4 + LIFE, NOW + 4, born=NOW + 3.5) is WON
+    assert store.claimed(THIRD, NOW + 4, NOW + 3.5) is True
+    assert SqliteStore(path).claim(THIRD, NOW + 4 + LIFE, NOW + 4, born=NOW + 3.5) is LOST
+    assert SqliteStore(path).claim(OTHER, NOW + 7200, NOW + 3600, born=NOW) is LOST
+    assert store.claim(OTHER, NOW + 7500, NOW + 7300) is WON
     assert happen is replaced or SqliteStore(path).signing_key() == key
 
 
@@ -298,7 +304,7 @@ def test_a_store_whose_pages_are_destroyed_refuses_and_works_again_with_a_new_fi
     assert store.claim_now(OTHER, NOW + LIFE, NOW) is None
     deleted(path)
     assert store.claim(KEY, NOW + LIFE, NOW) is LOST
-    assert store.claim(OTHER, NOW + 400 + LIFE, NOW + 400) is WON
+    assert store.claim(OTHER, NOW + 4 + LIFE, NOW + 4, born=NOW + 3.5) is WON
     store.close()
 
 

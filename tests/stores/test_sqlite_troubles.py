@@ -30,7 +30,8 @@ __all__ = ["unprivileged"]  # a fixture
 WON, LOST, STORE_DOWN = ClaimResult.WON, ClaimResult.LOST, ClaimResult.STORE_DOWN
 NOW = 1_800_000_000.0
 LIFE = 180.0
-LATER = NOW + 400  # seconds: when no token of NOW can be in use
+SOON = NOW + 4  # seconds: when a token was born that can't have been claimed before NOW
+LATER = NOW + 400
 PATIENCE = 0.1
 
 
@@ -39,12 +40,12 @@ def keys(amount: int, seed: int = 0) -> list[bytes]:
     return [source.randbytes(16) for _ in range(amount)]
 
 
-def claims(store: SqliteStore, wanted: list[bytes], now: float = NOW) -> list[ClaimResult]:
+def claims(store: SqliteStore, wanted: list[bytes], now: float = NOW, born: float = 0.0) -> list[ClaimResult]:
     """As an event loop and threads ask, by turns."""
     results = []
     for number, key in enumerate(wanted):
-        result = store.claim_now(key, now + LIFE, now) if number % 3 else None
-        results.append(result if result is not None else store.claim(key, now + LIFE, now))
+        result = store.claim_now(key, now + LIFE, now, born) if number % 3 else None
+        results.append(result if result is not None else store.claim(key, now + LIFE, now, born))
     return results
 
 
@@ -69,9 +70,9 @@ def another_process() -> Iterator[ProcessPoolExecutor]:
         yield pool
 
 
-def newly_opened(path: Path, wanted: list[bytes], now: float) -> list[ClaimResult]:
+def newly_opened(path: Path, wanted: list[bytes], now: float, born: float = 0.0) -> list[ClaimResult]:
     store = SqliteStore(path, patience=PATIENCE)
-    results = claims(store, wanted, now)
+    results = claims(store, wanted, now, born)
     store.close()
     return results
 
@@ -162,8 +163,8 @@ def test_whatever_happens_to_the_files_no_spent_token_gets_in_again(
             file.unlink()
         assert WON not in claims(store, again)
     fresh = keys(20, seed=2)
-    assert set(claims(store, fresh, LATER)) == {WON}
-    assert set(another_process.submit(newly_opened, path, fresh, LATER).result()) == {LOST}
+    assert set(claims(store, fresh, LATER, SOON)) == {WON}
+    assert set(another_process.submit(newly_opened, path, fresh, LATER, SOON).result()) == {LOST}
     store.close()
 
 
@@ -176,7 +177,7 @@ def test_an_older_copy_that_is_put_there_while_nothing_is_open_is_noticed_too(pa
     store.close()
     an_older_copy_is_moved_over_it(path)
     assert set(claims(store, keys(10))) == {LOST}
-    assert set(claims(store, keys(10, seed=2), LATER)) == {WON}
+    assert set(claims(store, keys(10, seed=2), LATER, SOON)) == {WON}
     store.close()
 
 

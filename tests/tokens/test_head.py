@@ -200,6 +200,9 @@ def test_a_query_is_searched_where_the_route_looks_there(query: str, expected: s
         ('caputchin-token="a\\142c"', MALFORMED),
         ('caputchin-token="abc', MALFORMED),
         ("caputchin-token=abc,x=y", MALFORMED),
+        ("a=b; " * 500 + f"{FIELD}=abc", "abc"),
+        ("a=b; " * 1000 + f"{FIELD}=abc", MISSING),
+        (f"{FIELD}=abc; " + "a=b; " * 1000, MISSING),
     ],
 )
 def test_cookies_are_searched_where_the_route_looks_there(cookies: str | tuple[str, ...], expected: str) -> None:

@@ -8,10 +8,8 @@ from enum import Enum, Flag, auto
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
-from multipart import MultipartError, MultipartSegment, PushMultipartParser
-
 from caputchin_gate.effects import BodyEnd
-from caputchin_gate.endpoints.answers import json_object, whole_body
+from caputchin_gate.endpoints.answers import MAX_BODY, json_object, whole_body
 from caputchin_gate.messages import RequestHead
 from caputchin_gate.tokens import content_type
 
@@ -56,6 +54,8 @@ async def read_fields(head: RequestHead, forms: Form) -> Fields | Unread:
     if (head.header("content-encoding") or "identity").strip().lower() != "identity":
         return Unread.ENCODED
     match await whole_body():
+        case b"" if Form.QUERY in forms and len(head.query) > MAX_BODY:
+            return Unread.TOO_LARGE
         case b"" if Form.QUERY in forms and head.query:
             fields = _urlencoded(head.query)
         case bytes() as body:
@@ -129,6 +129,8 @@ def _urlencoded(text: str) -> Fields | None:
 
 def _multipart(body: bytes, boundary: bytes) -> Fields | None:
     """The parts that are no files."""
+    from multipart import MultipartError, MultipartSegment, PushMultipartParser  # few clients send this form
+
     fields: dict[str, str] = {}
     name, value = None, b""
     try:

@@ -8,10 +8,11 @@ its own, so that a challenge means nothing elsewhere.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
 from caputchin_gate.difficulty import EASIEST, Curve, Hardening, Multipliers
-from caputchin_gate.engines import FORGED, LEEWAY, Binding, Solved, host_to_sign, same_client
+from caputchin_gate.engines import FORGED, LEEWAY, LONGEST_LIFETIME, Binding, Solved, host_to_sign, same_client
 from caputchin_gate.engines.altcha import ALGORITHMS, version1, version2
 from caputchin_gate.engines.altcha.keys import SiteKeys, site_keys
 from caputchin_gate.engines.altcha.terms import RANDOM_BYTES, Terms
@@ -20,7 +21,8 @@ from caputchin_gate.errors import ConfigurationError, Problem, nearest
 from caputchin_gate.providers._altcha import payload_of
 from caputchin_gate.verdict import Failed, Reason
 
-LONGEST_LIFETIME: Final = 300  # seconds (threats.md R10)
+# Characters. The longest that a widget sends has an action of 256 characters, each escaped: less than 6000.
+LONGEST_PROOF: Final = 8192
 
 _CLAIM_KEY_BYTES: Final = 16
 
@@ -129,8 +131,9 @@ class AltchaChallenges:
         return 0 < lives <= LONGEST_LIFETIME and terms.issued_at <= now + LEEWAY and terms.work >= self._floor
 
 
+@lru_cache(maxsize=4)  # a token is shown to each site in turn, and has to be read only once
 def _proof_in(value: str) -> _Proof | None:
-    payload = payload_of(value)
+    payload = payload_of(value) if len(value) <= LONGEST_PROOF else None
     if payload is None:
         return None
     return version1.proof_in(payload) or version2.proof_in(payload)

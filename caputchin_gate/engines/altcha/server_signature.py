@@ -5,12 +5,12 @@ signature = hex(HMAC-HASH(secret, HASH(verificationData)))
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from typing import Final
 
 from caputchin_gate.engines import LEEWAY, Solved
 from caputchin_gate.engines.altcha.version1 import ALGORITHMS
+from caputchin_gate.providers import token_key
 from caputchin_gate.providers._altcha import ServerSignature, payload_of, server_signature_of
 from caputchin_gate.secret import Secret
 from caputchin_gate.verdict import Failed, Reason
@@ -45,8 +45,8 @@ class ServerSignatures:
             return _WITH_FIELDS  # what was checked were the fields of a form, and the gate does not read them
         if action:
             return _ELSEWHERE  # Sentinel knows no actions
-        claim_key = hashlib.sha256(b"caputchin-gate altcha sentinel" + said.id.encode()).digest()[:16]
-        return Solved(claim_key, said.expires_at + 2 * LEEWAY, said.issued_at, self.site_key)
+        # The key under which it is claimed too where a Sentinel is asked about it.
+        return Solved(token_key("altcha", said.id), said.expires_at + 2 * LEEWAY, said.issued_at, self.site_key)
 
     def _is_signed(self, said: ServerSignature) -> bool:
         algorithm = ALGORITHMS[said.algorithm]

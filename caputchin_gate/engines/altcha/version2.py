@@ -132,7 +132,11 @@ _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_asci
 
 
 def signature(keys: SiteKeys, parameters: Mapping[str, Any]) -> str:
-    return keys.version2.digest(_canonical(parameters).encode("utf-8", "surrogatepass")).hex()
+    return keys.version2.digest(signed_bytes(parameters)).hex()
+
+
+def signed_bytes(parameters: Mapping[str, Any]) -> bytes:
+    return _canonical(parameters).encode("utf-8", "surrogatepass")
 
 
 def derived_key(parameters: Mapping[str, Any], counter: int) -> str:
@@ -143,19 +147,19 @@ def derived_key(parameters: Mapping[str, Any], counter: int) -> str:
 
 
 class Proof(NamedTuple):
-    """What the widget sends back. Nothing of it is known to be true before `is_signed` and `is_solved` say so."""
+    """What the widget sends back. Nothing of it is known to be true before `is_signed` and `is_solved` say so.
+
+    signed: the parameters as they are signed, written once for all keys that are tried
+    """
 
     parameters: Mapping[str, Any]
     signature: str
     counter: int
     derived_key: str
+    signed: bytes
 
     def is_signed(self, keys: SiteKeys) -> bool:
-        try:
-            expected = signature(keys, self.parameters)
-        except RecursionError:
-            return False
-        return hmac.compare_digest(expected, self.signature)
+        return hmac.compare_digest(keys.version2.digest(self.signed).hex(), self.signature)
 
     def terms(self) -> Terms | None:
         """What the parameters say, None if the gate issues no such ones: an unknown one may mean anything."""
@@ -207,5 +211,8 @@ def proof_in(payload: Mapping[str, Any]) -> Proof | None:
     )
     if tuple(map(type, members)) != _TYPES:
         return None
-    proof = Proof(*members)
+    try:
+        proof = Proof(*(*members, signed_bytes(challenge["parameters"])))
+    except RecursionError:
+        return None
     return proof if 0 <= proof.counter < _COUNTERS and proof.signature.isascii() else None
