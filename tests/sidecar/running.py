@@ -13,13 +13,12 @@ import select
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from tests.echo import PROTECT, SIGNING_KEY
 from tests.servers import ROOT
@@ -41,12 +40,11 @@ class Running:
     process: subprocess.Popen[bytes]
     config: Path
     port: int
-    log: IO[bytes]
+    log: Path
 
     def output(self) -> str:
         """All it printed so far, but for its first line."""
-        self.log.seek(0)
-        return self.log.read().decode(errors="replace")
+        return self.log.read_text(errors="replace")
 
     def workers(self) -> list[int]:
         return children(self.process.pid)
@@ -72,15 +70,16 @@ def sidecar(folder: Path, upstream: str | list[str], **settings: Any) -> Iterato
     config = folder / "gate.toml"
     table = {"listen": "127.0.0.1:0", "upstream": upstream, **settings.pop("sidecar", {})}
     config.write_text(as_toml({**SETTINGS, "store": f"sqlite://{folder}/gate.db", **settings, "sidecar": table}))
-    log = tempfile.TemporaryFile()  # noqa: SIM115  closed below
-    process = subprocess.Popen(
-        [sys.executable, "-m", "caputchin_gate", "proxy", str(config)],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=log,
-    )
+    log = folder / "log"
+    with log.open("ab") as errors:  # who reads it at the same time must not move where is written
+        process = subprocess.Popen(
+            [sys.executable, "-m", "caputchin_gate", "proxy", str(config)],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+        )
     try:
         yield Running(process, config, _port_of(process, log), log)
     finally:
@@ -92,18 +91,16 @@ def sidecar(folder: Path, upstream: str | list[str], **settings: Any) -> Iterato
             process.wait()
         assert process.stdout is not None
         process.stdout.close()
-        log.close()
 
 
-def _port_of(process: subprocess.Popen[bytes], log: IO[bytes]) -> int:
+def _port_of(process: subprocess.Popen[bytes], log: Path) -> int:
     assert process.stdout is not None
     readable, _, _ = select.select([process.stdout], [], [], STARTUP)
     line = process.stdout.readline().decode() if readable else ""
     found = re.search(r"listening on (?:https?://.*?:(\d+)|unix:)", line)
     if found is None:
         process.kill()
-        log.seek(0)
-        raise RuntimeError(f"it does not start: {line} {log.read().decode(errors='replace')}")
+        raise RuntimeError(f"it does not start: {line} {log.read_text(errors='replace')}")
     return int(found[1] or 0)
 
 
