@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN     = $(VENV)/bin
 
-.PHONY: demo test check bench simulation docs clean browser services widgets
+.PHONY: demo test check bench simulation docs clean browser services widgets proxies
 
 demo: $(VENV)/.demo
 	$(BIN)/caputchin-gate demo
@@ -16,7 +16,7 @@ check: $(VENV)/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(VENV)/.bench services widgets
+bench: $(VENV)/.bench services widgets proxies
 	$(BIN)/python -m benchmarks
 
 # Attacks on a simulated site: writes docs/choosing.md and its picture.
@@ -50,6 +50,16 @@ services:
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing >/dev/null; \
 	  else \
 	    echo "The tests need Redis, nginx and Caddy: install the packages$$missing of your system."; \
+	    exit 1; \
+	  fi; }
+
+# The benchmark of the sidecar runs beside other proxies.
+proxies:
+	@command -v nginx >/dev/null && command -v caddy >/dev/null && command -v wrk >/dev/null || { \
+	  if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq nginx-light caddy wrk >/dev/null; \
+	  else \
+	    echo "The benchmark of the sidecar needs nginx, caddy and wrk: install the packages of your system."; \
 	    exit 1; \
 	  fi; }
 

@@ -24,6 +24,8 @@ TOPICS = (
     "redis_store",
     "token_search",
     "upload",
+    "sidecar",
+    "sidecar_uploads",
     "upstream",
     "simulation",
 )

@@ -9,10 +9,10 @@ is closed unless an exemption opens it (threats.md R7). Put it outermost: what r
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
-from itertools import chain
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import Any, Final, TypeAlias, assert_never
 
+from caputchin_gate.awaited_body import AwaitedBody
 from caputchin_gate.body_pace import BodyPace
 from caputchin_gate.effects import BodyEnd, LastPiece
 from caputchin_gate.gate import Gate
@@ -128,18 +128,18 @@ class IncomingBody:
 
     def __init__(self, receive: Receive, kept: KeptBody, declared: str | None, timeout: float) -> None:
         self._receive = receive
-        self._kept = kept
+        self._body = AwaitedBody(kept, self._next)
         self._declared = int(declared) if declared is not None and declared.isdecimal() else None
         self._timeout = timeout
         self._pace: BodyPace | None = None
-        self._pieces: Iterator[bytes] | None = None
+        self._pieces: AsyncIterator[bytes] | None = None
         self._following: bytes | None = None
-        self._unkept = b""  # the piece for which there was no room; in report mode the application gets it all the same
         self.received = 0
         self.end: BodyEnd | None = None
+        self.read = self._body.read
 
-    async def read(self, max_memory: int) -> bytes | LastPiece | BodyEnd:
-        """The next piece, kept for the application, or why none will come."""
+    async def _next(self) -> bytes | LastPiece | BodyEnd:
+        """What the server hands over next."""
         clock = asyncio.get_running_loop().time
         if self._pace is None:
             self._pace = BodyPace(self._timeout, clock())
@@ -158,9 +158,6 @@ class IncomingBody:
             if piece:
                 self.received += len(piece)
                 self._pace.came(len(piece), clock())
-                if not self._kept.keep(piece, max_memory):
-                    self._unkept = piece
-                    return BodyEnd.NO_ROOM
                 return LastPiece(piece) if self._is_whole() else piece
         return self.end if self.end is not BodyEnd.COMPLETE or self._is_whole() else BodyEnd.CUT_SHORT
 
@@ -171,13 +168,13 @@ class IncomingBody:
         """A `receive` that hands over what was read, then what is still to come."""
         if self._pace is None:
             return self._receive
-        self._pieces = chain(self._kept.pieces(), (self._unkept,) if self._unkept else ())
+        self._pieces = self._body.pieces()
         return self._hand_over
 
     async def _hand_over(self) -> Message:
         if self._pieces is not None:
-            piece = self._following if self._following is not None else next(self._pieces, None)
-            self._following = next(self._pieces, None)
+            piece = self._following if self._following is not None else await anext(self._pieces, None)
+            self._following = await anext(self._pieces, None)
             if self._following is None:
                 self._pieces = None
             if piece is not None or self.end is BodyEnd.COMPLETE:
@@ -188,7 +185,7 @@ class IncomingBody:
         return await self._receive()
 
     def close(self) -> None:
-        self._kept.close()
+        self._body.close()
 
     async def linger(self) -> None:
         """Read and drop what the client is still sending, within bounds. Not while it waits for a 100-continue."""

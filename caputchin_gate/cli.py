@@ -92,7 +92,9 @@ def serve(typed: argparse.Namespace) -> int:
         return WRONG_USE
     if not gate.serves_own_paths:
         raise WrongUse(f"{typed.file} has nothing to serve: set forward_auth, or verify in process")
-    host, port = typed.listen or gate.listen
+    if typed.listen is None and gate.listen.path is not None:
+        raise WrongUse(f"serve listens on a host and port, not on {gate.listen} (see --listen)")
+    host, port = typed.listen or (gate.listen.host, gate.listen.port)
     server.serve(gate, listen(host, port, "--listen"))
     return DONE
 
@@ -104,7 +106,7 @@ def needing(extra: str, what: str) -> Iterator[None]:
         yield
     except ModuleNotFoundError as missing:
         library = (missing.name or "").partition(".")[0]
-        if library not in ("starlette", "uvicorn"):
+        if library not in ("starlette", "uvicorn", "uvloop"):
             raise
         raise WrongUse(f"{what} needs {library}: pip install 'caputchin-gate[{extra}]'") from None
 
@@ -117,6 +119,21 @@ def listen(host: str, port: int, options: str) -> socket.socket:
     except (OSError, UnicodeError) as failure:
         why = getattr(failure, "strerror", None) or "not a host name"
         raise WrongUse(f"can't listen on {host} port {port}: {why} (see {options})") from None
+
+
+def proxy(typed: argparse.Namespace) -> int:
+    with needing("sidecar", "proxy"):
+        from caputchin_gate.sidecar import command
+        from caputchin_gate.sidecar.listening import CantListen
+    given = {"listen": typed.listen, "upstream": typed.upstream, "admin": typed.admin, "workers": typed.workers}
+    try:
+        ended_well = command.serve(typed.file, {key: value for key, value in given.items() if value is not None})
+    except ConfigurationError as failure:
+        _list_problems(failure, typed.file)
+        return WRONG_USE
+    except CantListen as failure:
+        raise WrongUse(f"{failure} (see --listen, and listen in [sidecar])") from None
+    return DONE if ended_well else FINDING
 
 
 def check(typed: argparse.Namespace) -> int:
@@ -186,6 +203,13 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--open", action="store_true", help="open the page in a browser")
     command.set_defaults(command=demo)
 
+    command = commands.add_parser("proxy", help="serve as a reverse proxy in front of an application")
+    command.add_argument("file", metavar="gate.toml")
+    command.add_argument("--listen", metavar="ADDRESS", action="append", help="where clients connect; may be repeated")
+    command.add_argument("--upstream", metavar="URL", action="append", help="the application; may be repeated")
+    command.add_argument("--admin", metavar="ADDRESS", help="where health and metrics are")
+    command.add_argument("--workers", metavar="N", type=_whole, help="how many processes share the work")
+    command.set_defaults(command=proxy)
     command = commands.add_parser("serve", help="answer challenges, siteverify and forward-auth, without proxying")
     command.add_argument("file", metavar="gate.toml")
     command.add_argument("--listen", type=_address, metavar="HOST:PORT", help="port 0 picks a free one")
@@ -201,6 +225,12 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("token", metavar="TOKEN", nargs=argparse.REMAINDER, help='"-" reads it from stdin')
     command.set_defaults(command=verify)
     return parser
+
+
+def _whole(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) < 6):
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a whole number")
+    return int(text)
 
 
 def _address(text: str) -> tuple[str, int]:

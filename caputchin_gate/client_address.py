@@ -8,7 +8,8 @@ counted as its proxy, and never as somebody it chose.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final, Literal, TypeAlias, assert_never
@@ -18,6 +19,7 @@ from caputchin_gate.messages import RequestHead
 
 Address: TypeAlias = IPv4Address | IPv6Address
 Network: TypeAlias = IPv4Network | IPv6Network
+Element: TypeAlias = Mapping[str, str] | None  # of a Forwarded header
 ForwardingHeader: TypeAlias = Literal["x-forwarded-for", "forwarded", "x-real-ip"]
 
 UNIX: Final = "unix"  # in trusted_proxies: peers without an address, which came over a Unix socket
@@ -75,6 +77,43 @@ def client_of(head: RequestHead, trusted: TrustedProxies) -> str | None:
     return _text(peer) if peer is not None else None
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What the client typed, as far as a trusted proxy says so; host with its port, where it has one."""
+
+    scheme: str | None = None
+    host: str | None = None
+    port: str | None = None
+
+
+NOTHING_SAID: Final = Origin()
+
+
+def origin_of(head: RequestHead, trusted: TrustedProxies) -> Origin:
+    """What a trusted proxy says about the client's side of it: scheme, host and port. Nothing from anybody else."""
+    if not trusted.trusts_peer(head.peer):
+        return NOTHING_SAID
+    if trusted.header != "forwarded":
+        scheme, host, port = (_only(head, f"x-forwarded-{name}") for name in ("proto", "host", "port"))
+    else:
+        element = _client_element(head.headers.get("forwarded", ()), trusted)
+        scheme, host, port = element.get("proto"), element.get("host"), None
+    return Origin(
+        scheme.lower() if scheme is not None and scheme.lower() in ("http", "https") else None,
+        host if host is not None and _HOST.fullmatch(host) else None,
+        port if port is not None and _PORT.fullmatch(port) else None,
+    )
+
+
+_HOST: Final = re.compile(r"(?:[A-Za-z0-9._~-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
+_PORT: Final = re.compile(r"[0-9]{1,5}")
+
+
+def _only(head: RequestHead, name: str) -> str | None:
+    values = head.headers.get(name, ())
+    return values[0] if len(values) == 1 else None
+
+
 def looks_proxied(head: RequestHead) -> bool:
     """Whether a peer on this machine or network forwards for others: it is probably a proxy."""
     if _FORWARDING.isdisjoint(head.headers):
@@ -107,7 +146,7 @@ def _forwarded_client(values: Sequence[str], trusted: TrustedProxies) -> Address
         case "forwarded" if sum(map(len, values)) > LONGEST_FORWARDED:
             hops = (None,)
         case "forwarded":
-            hops = (hop for value in reversed(values) for hop in reversed(_forwarded_hops(value)))
+            hops = (_for(element) for value in reversed(values) for element in reversed(_elements(value)))
         case "x-real-ip":
             hops = values if len(values) == 1 else (None,)
         case _:
@@ -127,27 +166,47 @@ _QUOTED: Final = r'"(?:[^"\\]|\\.)*"'
 _PAIR: Final = re.compile(rf"[ \t]*({_TOKEN})=({_BARE}|{_QUOTED})[ \t]*(;|,|\Z)", re.DOTALL)
 
 
-def _forwarded_hops(value: str) -> list[str | None]:
-    """The `for` of each element of one Forwarded header; None for an element without exactly one.
+def _client_element(values: Sequence[str], trusted: TrustedProxies) -> Mapping[str, str]:
+    """What the proxy said that had the client before it; empty when a hop can't be read."""
+    element: Element = {}
+    if sum(map(len, values)) > LONGEST_FORWARDED:
+        return {}
+    for value in reversed(values):
+        for element in reversed(_elements(value)):
+            hop = _for(element)
+            address = _parse_hop(hop.strip(" \t")) if hop is not None else None
+            if address is None:
+                return {}
+            if not trusted.trusts(address):
+                return element or {}
+    return element or {}
+
+
+def _for(element: Element) -> str | None:
+    return element.get("for") if element is not None else None
+
+
+def _elements(value: str) -> list[Element]:
+    """The elements of one Forwarded header, names in lower case; None for one that names something twice.
 
     One header is read as a whole and from the left: a quote that a client left open swallows the hop that the proxy
     appended, so nothing of such a header is believed.
     """
-    hops: list[str | None] = []
-    named: list[str] = []
+    elements: list[Element] = []
+    named: list[tuple[str, str]] = []
     position, separator = 0, ","
     while separator:
         pair = _PAIR.match(value, position)
         if pair is None:
             return [None]
         name, text, separator = pair.groups()
-        if name.lower() == "for":
-            named.append(re.sub(r"\\(.)", r"\1", text[1:-1], flags=re.DOTALL) if text[0] == '"' else text)
+        named.append((name.lower(), re.sub(r"\\(.)", r"\1", text[1:-1], flags=re.DOTALL) if text[0] == '"' else text))
         if separator != ";":
-            hops.append(named[0] if len(named) == 1 else None)
+            element = dict(named)
+            elements.append(element if len(element) == len(named) else None)
             named = []
         position = pair.end()
-    return hops
+    return elements
 
 
 # Addresses

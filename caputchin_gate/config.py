@@ -32,6 +32,8 @@ from caputchin_gate.settings import (
     LIMITS,
     ROUTE,
     SIDECAR,
+    SIDECAR_TIMEOUTS,
+    SIDECAR_TLS,
     SITE,
     TOP,
 )
@@ -115,7 +117,7 @@ def read(typed: Table, *, must_guard: bool = False) -> Configuration:
     caputchin = table_of(in_process["caputchin"], "in_process.caputchin", problems)
     in_process["caputchin"] = read_table(caputchin, CAPUTCHIN, "in_process.caputchin.", problems)
     limits = read_table(table_of(top["limits"], "limits", problems), LIMITS, "limits.", problems)
-    sidecar = read_table(table_of(top["sidecar"], "sidecar", problems), SIDECAR, "sidecar.", problems)
+    sidecar = _read_sidecar(table_of(top["sidecar"], "sidecar", problems), problems)
     sites = tuple(
         read_table(
             table_of(site, f"in_process.sites[{index}]", problems), SITE, f"in_process.sites[{index}].", problems
@@ -161,6 +163,25 @@ def _read_cap(typed: object, problems: list[Problem]) -> Table:
     if (found := work.problem()) is not None:
         problems.append(Problem(f"in_process.cap.{found.setting}", found.what, found.fix))
     return {**table, "work": work}
+
+
+def _read_sidecar(typed: Table, problems: list[Problem]) -> Table:
+    """[sidecar] with its own tables. Without an upstream it is complete all the same: other doors don't look at it."""
+    table = read_table(typed, SIDECAR, "sidecar.", problems)
+    timeouts = table_of(table["timeouts"], "sidecar.timeouts", problems)
+    table["timeouts"] = read_table(timeouts, SIDECAR_TIMEOUTS, "sidecar.timeouts.", problems)
+    if table["tls"]:
+        typed_tls = table_of(table["tls"], "sidecar.tls", problems)
+        table["tls"] = read_table(typed_tls, SIDECAR_TLS, "sidecar.tls.", problems)
+        for key in SIDECAR_TLS:
+            if key not in typed_tls:
+                problems.append(Problem(f"sidecar.tls.{key}", "is missing"))
+    for address in table["upstream"]:
+        if not (address.is_local or address.tls or table["allow_http"]):
+            what = f"{address} is another machine, and everybody on the way could read and forge what goes there"
+            fix = "use https:// or a Unix socket, or allow_http = true in a network of your own"
+            problems.append(Problem("sidecar.upstream", what, fix))
+    return table
 
 
 def _site_problems(sites: Sequence[Table]) -> Iterable[Problem]:

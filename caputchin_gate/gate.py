@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypedDict, TypeVar, Unpack
 
 from caputchin_gate import config
+from caputchin_gate.addresses import Address
 from caputchin_gate.assembly import own_endpoints, route_table, verifiers_of, warnings_of
 from caputchin_gate.client_address import TrustedProxies, client_of, looks_proxied
 from caputchin_gate.clock import Clock
@@ -125,9 +126,10 @@ class Gate:
         self._is_asked = top["forward_auth"] is not None
         self.serves_own_paths = in_process or self._is_asked
         self._own_paths = configuration.in_process["mount"] + "/" if self.serves_own_paths else None
-        self.listen: tuple[str, int] = configuration.sidecar["listen"]
+        self.listen: Address = configuration.sidecar["listen"][0]
         self.body_timeout: float = configuration.limits["body_timeout"]
         self.untouched = self._settings.routes.untouched
+        self.trusted_proxies = trusted
         self._expects_no_proxy = (in_process or configuration.has_receipts) and not top["trusted_proxies"]
         self.warnings = tuple(warnings_of(configuration))
         for warning in self.warnings:
@@ -277,8 +279,13 @@ class Gate:
 
 def load_gate(path: str | Path) -> Gate:
     """The gate that a TOML file describes. Raises ConfigurationError with every problem of the file."""
+    return gate_of(config.read(config.load(path), must_guard=True))
+
+
+def gate_of(configuration: Configuration) -> Gate:
+    """The gate of settings that were read already."""
     gate = Gate.__new__(Gate)
-    gate._assemble(config.read(config.load(path), must_guard=True), SYSTEM_CLOCK)
+    gate._assemble(configuration, SYSTEM_CLOCK)
     return gate
 
 

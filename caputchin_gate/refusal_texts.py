@@ -24,6 +24,7 @@ class Notice(StrEnum):
     TOO_LARGE = "too-large"
     SLOW_DOWN = "slow-down"
     UNAVAILABLE = "unavailable"
+    NO_ANSWER = "no-answer"  # of the application behind a sidecar
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,11 @@ LANGUAGES: Final[Mapping[str, Language]] = {
                 "The fault is on our side: the check that protects this form is not available at the moment.",
                 "Please wait a few minutes, then go back and send the form again.",
             ),
+            Notice.NO_ANSWER: Words(
+                "This page is not available at the moment",
+                "The fault is on our side: the site does not answer.",
+                "Please try again in a few minutes. If you have sent a form, it may have arrived.",
+            ),
         },
         back_link="Back to the form",
         back_button="Your browser’s Back button takes you to the form. What you typed is usually still there.",
@@ -129,6 +135,12 @@ LANGUAGES: Final[Mapping[str, Language]] = {
                 "Bitte versuchen Sie es in einigen Minuten erneut",
                 "Der Fehler liegt bei uns: Die Prüfung, die dieses Formular schützt, ist zurzeit nicht verfügbar.",
                 "Bitte warten Sie einige Minuten, gehen Sie dann zurück und senden Sie das Formular erneut.",
+            ),
+            Notice.NO_ANSWER: Words(
+                "Diese Seite ist zurzeit nicht verfügbar",
+                "Der Fehler liegt bei uns: Die Website antwortet nicht.",
+                "Bitte versuchen Sie es in einigen Minuten erneut. "
+                "Falls Sie ein Formular gesendet haben, ist es vielleicht angekommen.",
             ),
         },
         back_link="Zurück zum Formular",
@@ -179,6 +191,11 @@ LANGUAGES: Final[Mapping[str, Language]] = {
                 "la vérification qui protège ce formulaire n’est pas disponible pour le moment.",
                 "Veuillez attendre quelques minutes, puis revenir en arrière et envoyer le formulaire de nouveau.",
             ),
+            Notice.NO_ANSWER: Words(
+                "Cette page n’est pas disponible pour le moment",
+                "Le problème vient de chez nous : le site ne répond pas.",
+                "Veuillez réessayer dans quelques minutes. Si vous avez envoyé un formulaire, il est peut-être arrivé.",
+            ),
         },
         back_link="Retour au formulaire",
         back_button="Le bouton Précédent de votre navigateur vous ramène au formulaire. "
@@ -225,6 +242,11 @@ LANGUAGES: Final[Mapping[str, Language]] = {
                 "la verificación que protege este formulario no está disponible en este momento.",
                 "Espere unos minutos, vuelva atrás y envíe el formulario de nuevo.",
             ),
+            Notice.NO_ANSWER: Words(
+                "Esta página no está disponible en este momento",
+                "El problema es nuestro: el sitio no responde.",
+                "Vuelva a intentarlo en unos minutos. Si ha enviado un formulario, es posible que haya llegado.",
+            ),
         },
         back_link="Volver al formulario",
         back_button="El botón Atrás de su navegador le lleva al formulario. Lo que escribió suele seguir allí.",
@@ -267,6 +289,11 @@ LANGUAGES: Final[Mapping[str, Language]] = {
                 "Riprovi tra qualche minuto",
                 "Il problema è nostro: la verifica che protegge questo modulo al momento non è disponibile.",
                 "Attenda qualche minuto, poi torni indietro e invii di nuovo il modulo.",
+            ),
+            Notice.NO_ANSWER: Words(
+                "Questa pagina al momento non è disponibile",
+                "Il problema è nostro: il sito non risponde.",
+                "Riprovi tra qualche minuto. Se ha inviato un modulo, potrebbe essere arrivato.",
             ),
         },
         back_link="Torna al modulo",
@@ -312,6 +339,12 @@ LANGUAGES: Final[Mapping[str, Language]] = {
                 "Probeer het over enkele minuten opnieuw",
                 "De fout ligt bij ons: de controle die dit formulier beveiligt, is op dit moment niet beschikbaar.",
                 "Wacht enkele minuten, ga dan terug en verzend het formulier opnieuw.",
+            ),
+            Notice.NO_ANSWER: Words(
+                "Deze pagina is op dit moment niet beschikbaar",
+                "De fout ligt bij ons: de site antwoordt niet.",
+                "Probeer het over enkele minuten opnieuw. "
+                "Als u een formulier hebt verzonden, is het mogelijk aangekomen.",
             ),
         },
         back_link="Terug naar het formulier",
@@ -360,6 +393,11 @@ LANGUAGES: Final[Mapping[str, Language]] = {
                 "Problem leży po naszej stronie: weryfikacja, która chroni ten formularz, jest chwilowo niedostępna.",
                 "Proszę odczekać kilka minut, a potem wrócić i wysłać formularz ponownie.",
             ),
+            Notice.NO_ANSWER: Words(
+                "Ta strona jest chwilowo niedostępna",
+                "Problem leży po naszej stronie: serwis nie odpowiada.",
+                "Proszę spróbować ponownie za kilka minut. Jeśli formularz został wysłany, mógł już dotrzeć.",
+            ),
         },
         back_link="Powrót do formularza",
         back_button="Przycisk Wstecz w przeglądarce prowadzi z powrotem do formularza. "
@@ -404,6 +442,11 @@ LANGUAGES: Final[Mapping[str, Language]] = {
                 "Tente novamente dentro de alguns minutos",
                 "O problema é nosso: a verificação que protege este formulário não está disponível neste momento.",
                 "Aguarde alguns minutos, depois volte atrás e envie o formulário novamente.",
+            ),
+            Notice.NO_ANSWER: Words(
+                "Esta página não está disponível neste momento",
+                "O problema é nosso: o site não responde.",
+                "Tente novamente dentro de alguns minutos. Se enviou um formulário, este pode ter chegado.",
             ),
         },
         back_link="Voltar ao formulário",

@@ -12,6 +12,7 @@ import json
 import math
 import re
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from typing import Final, TypeAlias, assert_never
 
 from caputchin_gate.messages import Headers, RequestHead, Response
@@ -71,12 +72,37 @@ def render(
     status = decision.status
     if status is None:
         raise ValueError(f"{decision.reason} admits: there is no refusal to render")
-    notice = _notice_of(decision.reason)
+    told = Told(status, _notice_of(decision.reason), decision.error_codes)
+    return _answer(told, head, back, _retry_after(status, decision.retry_after), allowed_origins)
+
+
+def unavailable(status: int, head: RequestHead) -> Response:
+    """The answer where the application gives none: 502 it can't be reached or made sense of, 504 it takes too long."""
+    codes = {502: "application-unreachable", 504: "application-timeout"}
+    return _answer(Told(status, Notice.NO_ANSWER, (codes[status],)), head)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What an answer says."""
+
+    status: int
+    notice: Notice
+    codes: tuple[str, ...]
+
+
+def _answer(
+    told: Told,
+    head: RequestHead,
+    back: str | None = None,
+    more: Headers = (),
+    allowed_origins: Collection[str] = frozenset(),
+) -> Response:
     tag = _language_tag(head)
     if wants_json(head):
-        form, body = _PROBLEM_HEADERS, _problem(decision, status, notice, LANGUAGES[tag].notices[notice])
+        form, body = _PROBLEM_HEADERS, _problem(told, LANGUAGES[tag].notices[told.notice])
     else:
-        form, body = _PAGE_HEADERS, _page(decision, status, notice, tag, LANGUAGES[tag], back)
+        form, body = _PAGE_HEADERS, _page(told, tag, LANGUAGES[tag], back)
     headers: Headers = (
         *form,
         ("Content-Language", tag),
@@ -84,10 +110,10 @@ def render(
         *NO_STORE,
         ("Vary", VARY),
         ("X-Content-Type-Options", "nosniff"),
-        *_retry_after(status, decision.retry_after),
+        *more,
         *_readable_for(head.header("origin"), allowed_origins),
     )
-    return Response(status, headers, b"" if head.method.upper() == "HEAD" else body)
+    return Response(told.status, headers, b"" if head.method.upper() == "HEAD" else body)
 
 
 def _notice_of(reason: Reason) -> Notice:
@@ -122,35 +148,37 @@ def _notice_of(reason: Reason) -> Notice:
 # The two forms
 
 
-def _problem(decision: Decision, status: int, notice: Notice, words: Words) -> bytes:
+def _problem(told: Told, words: Words) -> bytes:
     """A problem document (RFC 9457), with the members that siteverify clients know."""
     problem = {
-        "type": f"urn:caputchin-gate:refusal:{notice}",
+        "type": f"urn:caputchin-gate:refusal:{told.notice}",
         "title": words.title,
-        "status": status,
+        "status": told.status,
         "detail": f"{words.happened} {words.advice}",
         "success": False,
-        "error-codes": list(decision.error_codes),
+        "error-codes": list(told.codes),
     }
     return json.dumps(problem).encode()
 
 
-def _page(decision: Decision, status: int, notice: Notice, tag: str, language: Language, back: str | None) -> bytes:
+def _page(told: Told, tag: str, language: Language, back: str | None) -> bytes:
     from html import escape
 
-    words = language.notices[notice]
-    if back is not None and is_local_path(back):
+    words = language.notices[told.notice]
+    if told.notice is Notice.NO_ANSWER:  # to a page as well as to a form
+        way_back = ""
+    elif back is not None and is_local_path(back):
         way_back = f'<p><a href="{escape(back)}">{language.back_link}</a></p>'
     else:
         way_back = f'<p class="soft">{language.back_button}</p>'
-    codes = " ".join(decision.error_codes)
+    codes = " ".join(told.codes)
     return (
         f'<!doctype html>\n<html lang="{tag}">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n'
         f"<title>{words.title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n"
         f"<h1>{words.title}</h1>\n<p>{words.happened}</p>\n<p>{words.advice}</p>\n{way_back}\n"
-        f'<p class="code">{status} <span lang="en">{codes}</span></p>\n</main>\n</body>\n</html>\n'
+        f'<p class="code">{told.status} <span lang="en">{codes}</span></p>\n</main>\n</body>\n</html>\n'
     ).encode()
 
 

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from caputchin_gate import durations
+from caputchin_gate import addresses, durations
+from caputchin_gate.addresses import Address
 from caputchin_gate.client_address import TrustedProxies
 from caputchin_gate.difficulty import GREATEST_CAP, GREATEST_MULTIPLIER, Multipliers
 from caputchin_gate.endpoints.caputchin_files import BESIDE, WIDGET
@@ -118,7 +119,7 @@ def duration(low: float, high: float) -> Reader:
     return read
 
 
-def size(low: int = 1) -> Reader:
+def size(low: int = 1, high: int | None = None) -> Reader:
     def read(value: object) -> int:
         try:
             octets = durations.size(value)
@@ -126,6 +127,8 @@ def size(low: int = 1) -> Reader:
             raise Wrong("is not a size", 'write it like "64KiB" or "16MiB"') from None
         if octets < low:
             raise Wrong(f"is smaller than {low} bytes")
+        if high is not None and octets > high:
+            raise Wrong(f"is larger than {high} bytes")
         return octets
 
     return read
@@ -189,12 +192,16 @@ def site_secrets(value: object) -> tuple[Secret, ...]:
     return found
 
 
-def signing_keys(value: object) -> tuple[Secret, ...]:
-    keys = secrets(value)
-    if any(len(key) < LEAST_SIGNING_KEY for key in keys):
+def signing_key(value: object) -> Secret:
+    found = secret(value)
+    if len(found) < LEAST_SIGNING_KEY:
         fix = "python -c 'import secrets; print(secrets.token_urlsafe(32))' makes one"
         raise Wrong(f"is shorter than {LEAST_SIGNING_KEY} characters", fix)
-    return keys
+    return found
+
+
+def signing_keys(value: object) -> tuple[Secret, ...]:
+    return tuple(map(signing_key, secrets(value)))
 
 
 def store(value: object) -> str | Secret:
@@ -372,6 +379,30 @@ def address(value: object) -> tuple[str, int]:
     if not host.strip("[]") or (":" in host and not bracketed):
         raise Wrong("is no host and port", 'write it like "127.0.0.1:8080" or "[::1]:8080"')
     return host.strip("[]") if bracketed else host, int(port)
+
+
+def listening(value: object) -> tuple[Address, ...]:
+    """Hosts and ports, or Unix sockets: one, or a list of them."""
+    found = tuple(one_listening(typed) for typed in texts(value))
+    if not found:
+        raise Wrong("is empty")
+    return found
+
+
+def one_listening(value: object) -> Address:
+    path = addresses.socket_path(text(value))
+    return Address(*address(value)) if path is None else Address(path=path)
+
+
+def upstreams(value: object) -> tuple[Address, ...]:
+    found = tuple(addresses.upstream(typed) for typed in texts(value))
+    known = tuple(address for address in found if address is not None)
+    if not found or len(known) < len(found):
+        raise Wrong(
+            "is no address of an application",
+            'write it like "http://127.0.0.1:8000", "https://app.internal" or "unix:/run/app.sock"',
+        )
+    return known
 
 
 def anything(value: object) -> object:
@@ -568,12 +599,6 @@ ALTCHA: Final[Mapping[str, Setting]] = {
     ),
 }
 
-SIDECAR: Final[Mapping[str, Setting]] = {
-    "listen": Setting(
-        address, ("127.0.0.1", 8080), "The address and port of the gate's own server.", '"127.0.0.1:8080"'
-    ),
-}
-
 CAPUTCHIN: Final[Mapping[str, Setting]] = {
     "widget": Setting(
         widget_bundle, None, "Your copy of the widget's script, for the gate to serve.", '"/var/lib/myapp/widget.js"'
@@ -590,6 +615,65 @@ LIMITS: Final[Mapping[str, Setting]] = {
     "kept_bytes": Setting(size(65536), 256 * 2**20, "Memory for bodies, over all requests.", '"256MiB"'),
     "verifications": Setting(whole(1, 10_000), 256, "Calls to providers at once; more are refused.", "256"),
     "body_timeout": Setting(duration(1, 3600), 30.0, "How long a body may stall before the decision.", '"30s"'),
+    "head_bytes": Setting(size(1024), 32 * 1024, "The longest head of a request (sidecar).", '"32KiB"'),
+    "head_fields": Setting(whole(10, 1000), 100, "The most header fields of a request (sidecar).", "100"),
+    "target_bytes": Setting(size(256, 8192), 8192, "The longest path with its query (sidecar).", '"8KiB"'),
+    "connections": Setting(
+        whole(1, 1_000_000), 10_000, "Open connections of clients, in each worker (sidecar).", "10_000"
+    ),
+    "connections_per_client": Setting(
+        whole(1, 1_000_000), 1000, "Of these, those of one client network (sidecar).", "200"
+    ),
+}
+
+SIDECAR: Final[Mapping[str, Setting]] = {
+    "listen": Setting(
+        listening, (Address("127.0.0.1", 8080),), "Where clients connect; a list for several places.", '"0.0.0.0:80"'
+    ),
+    "upstream": Setting(upstreams, (), "The application; a list for several instances of it.", '"unix:/run/app.sock"'),
+    "allow_http": Setting(flag, False, "Whether the way to an upstream on another machine may be plain http.", "true"),
+    "upstream_ca": Setting(
+        text,
+        None,
+        "The authority that signed the certificate of an https upstream.",
+        '"/etc/ssl/certs/ca-certificates.crt"',
+    ),
+    "tls": Setting(
+        anything,
+        {},
+        "The certificate and its key, for https.",
+        '{ certificate = "fullchain.pem", key = "privkey.pem" }',
+    ),
+    "workers": Setting(whole(1, 256), 1, "How many processes share the work.", "2"),
+    "websockets": Setting(flag, True, "Whether WebSockets pass, on paths that no rule guards.", "false"),
+    "sign_verdicts": Setting(
+        signing_key, None, "Signs what the application is told about the decision.", '{ env = "GATE_VERDICT_KEY" }'
+    ),
+    "admin": Setting(one_listening, None, "Where health and metrics are.", '"127.0.0.1:9090"'),
+    "timeouts": Setting(anything, {}, "How long anything may take.", '{ response = "2m" }'),
+}
+
+SIDECAR_TLS: Final[Mapping[str, Setting]] = {
+    "certificate": Setting(text, None, "The certificate and those of its issuers, PEM.", '"/etc/gate/fullchain.pem"'),
+    "key": Setting(text, None, "Its private key, PEM, without a passphrase.", '"/etc/gate/privkey.pem"'),
+}
+
+SIDECAR_TIMEOUTS: Final[Mapping[str, Setting]] = {
+    "connect": Setting(duration(0.05, 60), 5.0, "Until a connection to the application is there.", '"5s"'),
+    "head": Setting(duration(0.1, 300), 10.0, "Until the head of a request is complete.", '"10s"'),
+    "body_rate": Setting(size(), 1024, "Bytes a second that a body keeps as a whole.", '"1KiB"'),
+    "response": Setting(
+        duration(0.1, 3600), 60.0, "Until the application begins to answer, or takes more of a body.", '"60s"'
+    ),
+    "total": Setting(duration(1, 86400), 3600.0, "From the head of a request to the first byte of its answer.", '"1h"'),
+    "silence": Setting(
+        duration(1, 86400), 3600.0, "How long an answer that has begun, or a WebSocket, may be silent.", '"1h"'
+    ),
+    "idle": Setting(duration(0.1, 3600), 60.0, "How long a connection is kept for its next request.", '"60s"'),
+    "upstream_idle": Setting(
+        duration(0, 3600), 4.0, "How long a connection to the application is kept; less than it keeps its own.", '"4s"'
+    ),
+    "drain": Setting(duration(0, 3600), 30.0, "What requests in flight get when the sidecar ends.", '"30s"'),
 }
 
 TOP: Final[Mapping[str, Setting]] = {
@@ -621,5 +705,5 @@ TOP: Final[Mapping[str, Setting]] = {
     "route": Setting(anything, (), "The guarded routes, long form.", '[{ match = "POST /signup" }]'),
     "in_process": Setting(anything, {}, "How the gate's own challenges behave.", '{ client_binding = "off" }'),
     "limits": Setting(anything, {}, "What the gate spends at most.", "{ verifications = 256 }"),
-    "sidecar": Setting(anything, {}, "Where the gate's own server listens.", '{ listen = "127.0.0.1:8080" }'),
+    "sidecar": Setting(anything, {}, "The gate's own servers.", '{ upstream = "http://127.0.0.1:8000" }'),
 }

@@ -11,14 +11,16 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final, TypeAlias
 
 from caputchin_gate.errors import Problem, nearest
-from caputchin_gate.settings import HARDENING, IN_PROCESS, LIMITS, ROUTE, SIDECAR, TOP, Setting, Wrong
+from caputchin_gate.settings import HARDENING, IN_PROCESS, LIMITS, ROUTE, SIDECAR, SIDECAR_TIMEOUTS, TOP, Setting, Wrong
 
 Table: TypeAlias = Mapping[str, Any]
 
 # The settings whose values may appear in a message. A store and an endpoint may hold a password, a secret is one.
-_KEYS: Final = frozenset({*TOP, *ROUTE, *IN_PROCESS, *HARDENING, *LIMITS, *SIDECAR, "timeout", "token_field", "kind"})
+_KEYS: Final = frozenset({*TOP, *ROUTE, *IN_PROCESS, *HARDENING, *LIMITS, *SIDECAR, *SIDECAR_TIMEOUTS}) | {
+    *("timeout", "token_field", "kind")
+}
 _TABLES: Final = {"provider", "providers", "sites", "in_process", "hardening", "limits", "sidecar"}
-_SHOWN: Final = _KEYS - _TABLES - {"store", "signing_key"}
+_SHOWN: Final = _KEYS - _TABLES - {"store", "signing_key", "sign_verdicts", "upstream"}
 
 
 def read_table(typed: Table, known: Mapping[str, Setting], prefix: str, problems: list[Problem]) -> dict[str, Any]:

@@ -28,6 +28,8 @@ from caputchin_gate.settings import (
     LIMITS,
     ROUTE,
     SIDECAR,
+    SIDECAR_TIMEOUTS,
+    SIDECAR_TLS,
     SITE,
     TOP,
     Setting,
@@ -67,7 +69,9 @@ def page() -> str:
         "caputchin": _settings_table(CAPUTCHIN),
         "site": _settings_table(SITE, {"dialects": "all"}),
         "limits": _settings_table(LIMITS),
-        "sidecar": _settings_table(SIDECAR, {"listen": SIDECAR["listen"].example}),
+        "sidecar": _settings_table(SIDECAR, {"listen": '"127.0.0.1:8080"', "upstream": "**required** for `proxy`"}),
+        "sidecar_tls": _settings_table(SIDECAR_TLS, {"certificate": "**required**", "key": "**required**"}),
+        "sidecar_timeouts": _settings_table(SIDECAR_TIMEOUTS),
         "providers": "\n\n".join(_provider_sections()),
     }
     return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], TEMPLATE.read_text(encoding="utf-8"))

@@ -19,7 +19,19 @@ import pytest
 from caputchin_gate import Decision, Reason, load_gate
 from caputchin_gate.refusal_texts import LANGUAGES
 from caputchin_gate.refusals import _notice_of
-from caputchin_gate.settings import ALTCHA, CAP, CAPUTCHIN, HARDENING, IN_PROCESS, LIMITS, ROUTE, SIDECAR, SITE, TOP
+from caputchin_gate.settings import (
+    ALTCHA,
+    CAP,
+    CAPUTCHIN,
+    HARDENING,
+    IN_PROCESS,
+    LIMITS,
+    ROUTE,
+    SIDECAR,
+    SIDECAR_TIMEOUTS,
+    SITE,
+    TOP,
+)
 from caputchin_gate.verdict import ADMITTING
 
 ROOT = Path(__file__).parents[1]
@@ -33,8 +45,10 @@ SECRETS = {
     "CAP_SECRET": "an-example-of-a-key-secret",
     "SENTINEL_SECRET": "an-example-of-a-secret-of-a-sentinel",
     "SITE_SECRET": "an-example-of-a-secret",
+    "GATE_VERDICT_KEY": "an-example-of-a-key-of-more-than-32-characters",
     "GATE_SIGNING_KEY": "an-example-of-a-key-of-more-than-32-characters",
 }
+TABLES = (TOP, ROUTE, IN_PROCESS, HARDENING, CAP, ALTCHA, CAPUTCHIN, SITE, LIMITS, SIDECAR, SIDECAR_TIMEOUTS)
 # No request is decided for one of these in this version.
 NOT_YET = {Reason.UNGUARDED, Reason.RATE_LIMITED}
 
@@ -123,11 +137,7 @@ def test_the_settings_page_is_what_the_settings_say() -> None:
 
 @pytest.mark.parametrize(
     ("key", "setting"),
-    [
-        (key, setting)
-        for table in (TOP, ROUTE, IN_PROCESS, HARDENING, CAP, ALTCHA, CAPUTCHIN, SITE, LIMITS, SIDECAR)
-        for key, setting in table.items()
-    ],
+    [(key, setting) for table in TABLES for key, setting in table.items()],
 )
 def test_every_example_of_a_setting_can_be_read(key: str, setting: Any, tmp_path: Path) -> None:
     example = setting.example.replace("/var/lib/myapp", str(tmp_path))

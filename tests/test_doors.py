@@ -94,7 +94,7 @@ def test_every_door_decides_alike(server: Server, used_token: str, scenario: Sce
     assert told["reason"] == scenario.reason
     assert told["length"] == len(body)
     assert told["sha256"] == hashlib.sha256(body).hexdigest()
-    if scenario.headers_seen is not None:
+    if scenario.headers_seen is not None and getattr(server, "in_front", None) is None:
         assert tuple(told["own_headers"]) == scenario.headers_seen
 
 

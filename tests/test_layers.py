@@ -15,6 +15,7 @@ LEVELS = (
     ("__init__", "errors", "secret", "clock", "messages", "verdict", "effects"),
     (
         "durations",
+        "addresses",
         "target_views",
         "path_patterns",
         "routes",
@@ -30,7 +31,7 @@ LEVELS = (
         "receipt",
     ),
     ("decision_log", "traffic", "quotas", "verification", "endpoints", "policy", "forward_auth", "own_paths"),
-    ("http_client", "body_pace", "kept_body", "stores", "asn", "drivers"),
+    ("http_client", "body_pace", "kept_body", "awaited_body", "stores", "asn", "drivers"),
     ("settings", "tables", "provider_tables", "config", "assembly", "gate"),
     ("asgi", "wsgi", "starlette", "fastapi", "flask", "django", "testing"),
     ("sidecar", "demo", "serve", "cli", "__main__"),

@@ -1,0 +1,74 @@
+"""A kept body on an event loop: files are written and read in threads."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import Any, Final, TypeAlias, TypeVar
+
+from caputchin_gate.effects import BodyEnd, LastPiece
+from caputchin_gate.kept_body import KeptBody
+
+T = TypeVar("T")
+Read: TypeAlias = bytes | LastPiece | BodyEnd
+
+THREADS: Final = 4
+
+
+class AwaitedBody:
+    """Read piece by piece until the decision, then handed over from its start.
+
+    receive: the next piece of the body, never empty, or why none will come
+    """
+
+    __slots__ = ("_kept", "_receive", "_unkept", "_working")
+
+    def __init__(self, kept: KeptBody, receive: Callable[[], Awaitable[Read]]) -> None:
+        self._kept = kept
+        self._receive = receive
+        self._unkept = b""  # the piece for which there was no room; in report mode the application gets it all the same
+        self._working: asyncio.Future[Any] | None = None  # a thread, which may outlast a request that was cancelled
+
+    async def read(self, max_memory: int) -> Read:
+        """The next piece, kept for the application, or why none will come."""
+        read = await self._receive()
+        if isinstance(read, BodyEnd):
+            return read
+        piece = read.content if isinstance(read, LastPiece) else read
+        if self._kept.would_spill(piece, max_memory):
+            kept = await self._in_a_thread(self._kept.keep, piece, max_memory)
+        else:
+            kept = self._kept.keep(piece, max_memory)
+        if not kept:
+            self._unkept = piece
+            return BodyEnd.NO_ROOM
+        return read
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """What was read, once, in its order."""
+        pieces = self._kept.pieces()
+        while piece := await self._in_a_thread(next, pieces, b"") if self._kept.spilled else next(pieces, b""):
+            yield piece
+        if self._unkept:
+            yield self._unkept
+
+    def close(self) -> None:
+        """Forget it, as soon as no thread is at it."""
+        if self._working is not None and not self._working.done():
+            self._working.add_done_callback(lambda _: self._kept.close())
+        else:
+            self._kept.close()
+
+    async def _in_a_thread(self, work: Callable[..., T], *arguments: object) -> T:
+        threads = _threads(os.getpid())
+        self._working = working = asyncio.get_running_loop().run_in_executor(threads, work, *arguments)
+        return await asyncio.shield(working)
+
+
+@cache
+def _threads(process: int) -> ThreadPoolExecutor:
+    """Our own, so that the application's are free; threads do not survive a fork."""
+    return ThreadPoolExecutor(THREADS, thread_name_prefix="caputchin-gate-disk")

@@ -1,0 +1,96 @@
+"""What all connections of one worker share, and the one clock that ends what takes too long."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections import Counter
+from typing import Final
+
+from caputchin_gate.client_address import network_of
+from caputchin_gate.gate import Gate
+from caputchin_gate.sidecar.client import ClientConnection
+from caputchin_gate.sidecar.counters import Counters
+from caputchin_gate.sidecar.settings import RelaySettings
+from caputchin_gate.sidecar.upstreams import Upstreams
+from caputchin_gate.sidecar.verdicts import Signer
+
+SWEEP_SECONDS: Final = 0.25
+
+
+class Relay:
+    def __init__(
+        self,
+        gate: Gate,
+        settings: RelaySettings,
+        loop: asyncio.AbstractEventLoop,
+        upstream_tls: ssl.SSLContext | None = None,
+    ) -> None:
+        gate.must_guard()
+        self.gate = gate
+        self.settings = settings
+        self.loop = loop
+        self.counters = Counters()
+        self.upstreams = Upstreams(settings, upstream_tls, loop)
+        self.signer = Signer(settings.sign_verdicts) if settings.sign_verdicts is not None else None
+        self.draining = False
+        self.clients: set[ClientConnection] = set()
+        self._by_network: Counter[str] = Counter()
+        self._left = asyncio.Event()
+        gate.on_decision(self.counters.decided)
+
+    def join(self, client: ClientConnection) -> bool:
+        """Count a new connection in. False when there are too many, of all or of its client network."""
+        self.clients.add(client)
+        self.counters.connections += 1
+        network = self._network(client)
+        if network is not None:
+            self._by_network[network] += 1
+        settings = self.settings
+        crowded = network is not None and self._by_network[network] > settings.connections_per_client
+        if crowded or len(self.clients) > settings.connections:
+            self.counters.turned_away += 1
+            return False
+        return True
+
+    def leave(self, client: ClientConnection) -> None:
+        self.clients.discard(client)
+        network = self._network(client)
+        if network is not None:
+            self._by_network[network] -= 1
+            if not self._by_network[network]:
+                del self._by_network[network]
+        self._left.set()
+
+    def _network(self, client: ClientConnection) -> str | None:
+        """What a connection is counted under; a trusted proxy brings the connections of many."""
+        if client.peer is None or self.gate.trusted_proxies.trusts_peer(client.peer):
+            return None
+        return network_of(client.peer)
+
+    async def watch(self) -> None:
+        """End what is overdue. One look at all connections costs less than a timer for each request."""
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            now = self.loop.time()
+            for client in [client for client in self.clients if client.overdue(now)]:
+                client.expire(now)
+            for connection in [connection for connection in self.upstreams.connections if connection.deadline < now]:
+                connection.expire()
+
+    def begin_drain(self) -> None:
+        """Nothing begins any more; what is in flight goes on."""
+        self.draining = True
+        for client in tuple(self.clients):
+            client.leave_if_idle()
+        self.upstreams.close_kept()
+
+    async def empty(self) -> None:
+        """Until the last client is gone."""
+        while self.clients:
+            self._left.clear()
+            await self._left.wait()
+
+    def cut_off(self) -> None:
+        for client in tuple(self.clients):
+            client.abort()

@@ -1,0 +1,54 @@
+"""What the application is told about the decision: three fields, and a signature where a key is configured (R12).
+
+The signature is over `t\\nMETHOD\\nPATH\\nVERDICT\\nREASON`; PATH is the target as it was sent, without its query. A
+decoded path could hold a line end, and would then say what it likes.
+"""
+
+from __future__ import annotations
+
+import hmac
+from typing import Final
+
+from caputchin_gate.secret import Secret
+from caputchin_gate.verdict import Decision, Reason
+
+UNGUARDED: Final = Decision(Reason.UNGUARDED)
+
+
+def word_of(decision: Decision) -> str:
+    """The verdict in one word. `refused` reaches an application only where on_refuse = "pass" asks for it."""
+    match decision.reason:
+        case Reason.UNGUARDED | Reason.EXEMPT:
+            return "unguarded"
+        case Reason.REPORT_ONLY:
+            return "report"
+        case _:
+            return "admitted" if decision.admitted else "refused"
+
+
+def verdict_lines(decision: Decision) -> bytes:
+    """The fields as they are written. The provider's name is the operator's; what no field may hold is left out."""
+    lines = f"X-Caputchin-Verdict: {word_of(decision)}\r\nX-Caputchin-Reason: {decision.reason}\r\n"
+    provider = decision.provider
+    if provider is not None and provider.isascii() and provider.isprintable():
+        lines += f"X-Caputchin-Provider: {provider}\r\n"
+    return lines.encode("ascii")
+
+
+UNGUARDED_LINES: Final = verdict_lines(UNGUARDED)
+
+
+class Signer:
+    """Signs verdicts for an application that must trust them across a hop."""
+
+    __slots__ = ("_key",)
+
+    def __init__(self, key: Secret) -> None:
+        self._key = key.reveal().encode()
+
+    def line(self, method: bytes, target: bytes, decision: Decision, now: float) -> bytes:
+        time = b"%d" % now
+        path = target.partition(b"?")[0]
+        told = b"\n".join((time, method, path, word_of(decision).encode(), decision.reason.encode()))
+        signature = hmac.digest(self._key, told, "sha256").hex().encode()
+        return b"X-Caputchin-Signature: t=%b,v1=%b\r\n" % (time, signature)
