@@ -12,20 +12,24 @@ from caputchin_gate import forward_auth
 from caputchin_gate.endpoints import respond
 from caputchin_gate.endpoints.answers import not_found
 from caputchin_gate.messages import RequestHead
-from caputchin_gate.policy import Answer, OwnPath, Ruling, Settings
-from caputchin_gate.policy import handle as handle_by_policy
+from caputchin_gate.policy import Answer, Guarding, OwnPath, Ruling, Settings, follow
 from caputchin_gate.routes import Rule
 
 
 async def handle(head: RequestHead, settings: Settings) -> Ruling:
     """What becomes of a request that some rule might guard."""
-    answer = await serve(head, settings)
-    return answer if answer is not None else await handle_by_policy(head, settings)
+    found = settings.routes.match(head)
+    answer = await _answer(found, head, settings)
+    return answer if answer is not None else await follow(found, head, settings)
 
 
 async def serve(head: RequestHead, settings: Settings) -> Answer | None:
     """The answer of an own path, None for every other request."""
-    match settings.routes.match(head):
+    return await _answer(settings.routes.match(head), head, settings)
+
+
+async def _answer(found: Guarding | None, head: RequestHead, settings: Settings) -> Answer | None:
+    match found:
         case Rule(terms=OwnPath(mount=mount, endpoints=endpoints, front_proxy=kind)):
             pass
         case _:

@@ -111,11 +111,17 @@ class Answer:
 
 
 Ruling: TypeAlias = PassOn | Admit | Answer
+Guarding: TypeAlias = Rule[Terms | OwnPath] | Exempt | Ambiguous
 
 
 async def handle(head: RequestHead, settings: Settings) -> Ruling:
     """The way of every request that is not answered by the gate's own paths (`own_paths.py`)."""
-    match settings.routes.match(head):
+    return await follow(settings.routes.match(head), head, settings)
+
+
+async def follow(found: Guarding | None, head: RequestHead, settings: Settings) -> Ruling:
+    """The same, with the rule that was found for it."""
+    match found:
         case None:
             return PassOn()
         case Exempt(match=pattern):

@@ -307,7 +307,7 @@ def calls_of(act: Callable[[], object]) -> int:
 
 
 LONG = 400_000
-MOST_CALLS = 6000  # a millisecond or two
+MOST_CALLS = 3000
 TRUSTING = {"trusted_proxies": ["10.0.0.0/8"]}
 HOPS = ",".join(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}" for number in range(LONG // 10))
 
