@@ -77,6 +77,13 @@ def machine() -> str:
     return f"{os.cpu_count()} cores, {platform.system()} on {platform.machine()}, {implementation} {version}"
 
 
+def _name(row: Row) -> str:
+    """What is measured, and what it is measured against where the budget is a ratio."""
+    if row.budget is None or row.budget.of != "ratio" or not row.peers:
+        return row.what
+    return f"{row.what}, beside {row.peers[0][0]}"
+
+
 def plot(rows: Iterable[Row], path: Path) -> None:
     """One bar a budget: how much of it is used."""
     import matplotlib as mpl
@@ -84,12 +91,13 @@ def plot(rows: Iterable[Row], path: Path) -> None:
     mpl.use("Agg")
     from matplotlib import pyplot
 
-    budgeted = [(row.what, row.spent) for row in rows if row.spent is not None][::-1]
+    budgeted = [(_name(row), row.spent) for row in rows if row.spent is not None][::-1]
     names = [name for name, _ in budgeted]
     shown = [min(spent, MOST_SHOWN) for _, spent in budgeted]
     colours = ["#2a7f62" if spent <= 1 else "#c0392b" for _, spent in budgeted]
     figure, axes = pyplot.subplots(figsize=(10, 1.2 + 0.3 * len(budgeted)))
-    axes.barh(names, shown, color=colours, height=0.65)
+    axes.barh(range(len(shown)), shown, color=colours, height=0.65)  # two budgets may have one name
+    axes.set_yticks(range(len(names)), names)
     axes.axvline(1.0, color="#333333", linewidth=1.2)
     for place, (_, spent) in enumerate(budgeted):
         axes.text(min(spent, MOST_SHOWN) + 0.02, place, f"{spent:.2f}", va="center", fontsize=8)
