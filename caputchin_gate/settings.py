@@ -649,7 +649,6 @@ SIDECAR: Final[Mapping[str, Setting]] = {
     "sign_verdicts": Setting(
         signing_key, None, "Signs what the application is told about the decision.", '{ env = "GATE_VERDICT_KEY" }'
     ),
-    "admin": Setting(one_listening, None, "Where health and metrics are.", '"127.0.0.1:9090"'),
     "timeouts": Setting(anything, {}, "How long anything may take.", '{ response = "2m" }'),
 }
 

@@ -9,21 +9,11 @@ from __future__ import annotations
 import hmac
 from typing import Final
 
+from caputchin_gate.forward_auth import word_of
 from caputchin_gate.secret import Secret
 from caputchin_gate.verdict import Decision, Reason
 
 UNGUARDED: Final = Decision(Reason.UNGUARDED)
-
-
-def word_of(decision: Decision) -> str:
-    """The verdict in one word. `refused` reaches an application only where on_refuse = "pass" asks for it."""
-    match decision.reason:
-        case Reason.UNGUARDED | Reason.EXEMPT:
-            return "unguarded"
-        case Reason.REPORT_ONLY:
-            return "report"
-        case _:
-            return "admitted" if decision.admitted else "refused"
 
 
 def verdict_lines(decision: Decision) -> bytes:

@@ -320,7 +320,6 @@ GATE = {
         ),
         (GATE, ["--upstream", "unix:/x", "--listen", "192.0.2.1:80"], "can't listen on 192.0.2.1:80: Cannot assign"),
         (GATE, ["--upstream", "unix:/x", "--listen", "no.host.invalid:80"], "can't listen on no.host.invalid:80"),
-        (GATE, ["--upstream", "unix:/x", "--admin", "x"], "sidecar.admin: 'x' names no port"),
         (GATE, ["--upstream", "unix:/x", "--workers", "0"], "sidecar.workers"),
         (GATE, ["--workers", "many"], "'many' is not a whole number"),
         ({**GATE, "protect": []}, ["--upstream", "unix:/x"], "nothing is protected"),
