@@ -86,7 +86,7 @@ def serve(typed: argparse.Namespace) -> int:
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("caputchin_gate").setLevel(logging.INFO)
     try:
-        gate = load_gate(typed.file)
+        gate = load_gate(typed.file, must_guard=True)
     except ConfigurationError as failure:
         _list_problems(failure, typed.file)
         return WRONG_USE
@@ -138,7 +138,7 @@ def proxy(typed: argparse.Namespace) -> int:
 
 def check(typed: argparse.Namespace) -> int:
     try:
-        gate = load_gate(typed.file)
+        gate = load_gate(typed.file, must_guard=True)
     except ConfigurationError as failure:
         _list_problems(failure, typed.file)
         return FINDING
@@ -156,7 +156,7 @@ def verify(typed: argparse.Namespace) -> int:
         case _:
             raise WrongUse("verify takes a file and one token")
     try:
-        gate = load_gate(typed.file)
+        gate = load_gate(typed.file, must_guard=True)
     except ConfigurationError as failure:
         _list_problems(failure, typed.file)
         return WRONG_USE

@@ -32,7 +32,7 @@ LEVELS = (
     ),
     ("decision_log", "traffic", "quotas", "verification", "endpoints", "policy", "forward_auth", "own_paths"),
     ("http_client", "body_pace", "kept_body", "awaited_body", "stores", "asn", "drivers"),
-    ("settings", "tables", "provider_tables", "config", "assembly", "gate"),
+    ("settings", "tables", "provider_tables", "config", "assembly", "marks", "gate"),
     ("asgi", "wsgi", "starlette", "fastapi", "flask", "django", "testing"),
     ("sidecar", "demo", "serve", "cli", "__main__"),
 )
