@@ -1,0 +1,43 @@
+"""The command `caputchin-gate`: reads what was typed, runs one command, ends with its exit code.
+
+A command is a file of `commands/`, named like it: what can be typed, and what it does. Nothing lists them. Every error
+is one line on stderr, never a traceback.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+
+from caputchin_gate.cli.parser import parser
+from caputchin_gate.cli.terminal import DONE, WRONG_USE, WrongUse, complain
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line and return its exit code."""
+    logging.getLogger("caputchin_gate").addHandler(logging.NullHandler())  # the commands say themselves what is wrong
+    try:
+        code = _run(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader went away, as in `... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    return code
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    try:
+        typed = parser().parse_args(arguments)
+        code: int = typed.run(typed)
+        return code
+    except WrongUse as wrong:
+        complain(str(wrong))
+        return WRONG_USE
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C changes nothing any more
+        return DONE
+    except SystemExit as end:  # the parser has printed its help, or what is wrong
+        return end.code if isinstance(end.code, int) else DONE
