@@ -6,6 +6,7 @@ is one line on stderr, never a traceback.
 
 from __future__ import annotations
 
+import argparse
 import logging
 import os
 import signal
@@ -13,7 +14,8 @@ import sys
 from collections.abc import Sequence
 
 from caputchin_gate.cli.parser import parser
-from caputchin_gate.cli.terminal import DONE, WRONG_USE, WrongUse, complain
+from caputchin_gate.cli.terminal import DONE, WRONG_USE, WrongUse, complain, list_problems
+from caputchin_gate.errors import ConfigurationError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -29,12 +31,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
+    typed = argparse.Namespace()
     try:
-        typed = parser().parse_args(arguments)
+        parser().parse_args(arguments, typed)
         code: int = typed.run(typed)
         return code
     except WrongUse as wrong:
         complain(str(wrong))
+        return WRONG_USE
+    except ConfigurationError as failure:
+        list_problems(failure, typed.file)
         return WRONG_USE
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C changes nothing any more

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from caputchin_gate import ConfigurationError
 from caputchin_gate.cli.parser import whole
-from caputchin_gate.cli.terminal import DONE, FINDING, WRONG_USE, WrongUse, list_problems, needing
+from caputchin_gate.cli.terminal import DONE, FINDING, WrongUse, needing
 
 SUMMARY = "serve as a reverse proxy in front of an application"
 
@@ -25,9 +24,6 @@ def run(typed: argparse.Namespace) -> int:
     given = {"listen": typed.listen, "upstream": typed.upstream, "workers": typed.workers}
     try:
         ended_well = command.serve(typed.file, {key: value for key, value in given.items() if value is not None})
-    except ConfigurationError as failure:
-        list_problems(failure, typed.file)
-        return WRONG_USE
     except CantListen as failure:
         raise WrongUse(f"{failure} (see --listen, and listen in [sidecar])") from None
     return DONE if ended_well else FINDING

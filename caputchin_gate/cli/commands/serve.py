@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import logging
 
-from caputchin_gate import ConfigurationError, load_gate
+from caputchin_gate import load_gate
 from caputchin_gate.cli.listening import listen
 from caputchin_gate.cli.parser import host_and_port
-from caputchin_gate.cli.terminal import DONE, WRONG_USE, WrongUse, list_problems, needing
+from caputchin_gate.cli.terminal import DONE, WrongUse, needing
 
 SUMMARY = "answer challenges, siteverify and forward-auth, without proxying"
 
@@ -23,11 +23,7 @@ def run(typed: argparse.Namespace) -> int:
         from caputchin_gate import serve as server
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("caputchin_gate").setLevel(logging.INFO)
-    try:
-        gate = load_gate(typed.file)
-    except ConfigurationError as failure:
-        list_problems(failure, typed.file)
-        return WRONG_USE
+    gate = load_gate(typed.file)
     if not gate.serves_own_paths:
         raise WrongUse(f"{typed.file} has nothing to serve: set forward_auth, or verify in process")
     if typed.listen is None and gate.listen.path is not None:

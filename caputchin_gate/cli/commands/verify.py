@@ -8,8 +8,8 @@ import sys
 from dataclasses import fields
 from typing import Any
 
-from caputchin_gate import ConfigurationError, Passed, Verdict, load_gate
-from caputchin_gate.cli.terminal import DONE, FINDING, WRONG_USE, WrongUse, list_problems
+from caputchin_gate import Passed, Verdict, load_gate
+from caputchin_gate.cli.terminal import DONE, FINDING, WrongUse
 
 SUMMARY = "ask the configured provider about one token; exit 1 unless it passed"
 
@@ -26,11 +26,7 @@ def run(typed: argparse.Namespace) -> int:
             pass
         case _:
             raise WrongUse("verify takes a file and one token")
-    try:
-        gate = load_gate(typed.file)
-    except ConfigurationError as failure:
-        list_problems(failure, typed.file)
-        return WRONG_USE
+    gate = load_gate(typed.file)
     try:
         verdict = gate.verify(sys.stdin.readline() if token == "-" else token)
     finally:
