@@ -13,6 +13,9 @@ from websockets.sync.client import ClientConnection, connect
 
 from tests.servers import serve
 from tests.sidecar.running import Running, sidecar
+from tests.sidecar.scripted import Play, Scripted
+from tests.wire import connect as connect_raw
+from tests.wire import request_bytes
 
 APP = "tests.sidecar.test_websocket:application"
 STACKS = ("uvicorn-httptools", "hypercorn", "daphne")
@@ -92,6 +95,23 @@ def test_the_end_of_one_side_is_the_end_of_the_other(running: Running) -> None:
         socket.socket.close()
     with opened(running, "/chat") as socket:
         assert socket.recv(10) == "unguarded"
+
+
+def test_a_websocket_on_which_nothing_is_said_yet_stays_open(tmp_path: Path) -> None:
+    """A server that lets the client speak first: only `silence` ends it."""
+    accepts = b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"
+    handshake = request_bytes("GET /chat\nConnection: Upgrade\nUpgrade: websocket", b"", close=False)
+    table = {"timeouts": {"response": "300ms"}}
+    with (
+        Scripted([Play(accepts)]) as upstream,
+        sidecar(tmp_path, upstream.url, sidecar=table) as running,
+        connect_raw(running.port) as connection,
+    ):
+        connection.sendall(handshake)
+        assert connection.recv(65536).startswith(b"HTTP/1.1 101 ")
+        connection.settimeout(1)
+        with pytest.raises(TimeoutError):
+            connection.recv(1)
 
 
 def test_websockets_can_be_switched_off(tmp_path: Path) -> None:
