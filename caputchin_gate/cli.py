@@ -22,7 +22,6 @@ from dataclasses import fields
 from typing import Any, Final, NoReturn
 
 from caputchin_gate import ConfigurationError, Passed, Verdict, __version__, load_gate
-from caputchin_gate.settings import Wrong, address
 
 DONE: Final = 0
 FINDING: Final = 1
@@ -80,25 +79,6 @@ def demo(typed: argparse.Namespace) -> int:
     return DONE
 
 
-def serve(typed: argparse.Namespace) -> int:
-    with needing("sidecar", "serve"):
-        from caputchin_gate import serve as server
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
-    logging.getLogger("caputchin_gate").setLevel(logging.INFO)
-    try:
-        gate = load_gate(typed.file)
-    except ConfigurationError as failure:
-        _list_problems(failure, typed.file)
-        return WRONG_USE
-    if not gate.serves_own_paths:
-        raise WrongUse(f"{typed.file} has nothing to serve: set forward_auth, or verify in process")
-    if typed.listen is None and gate.listen.path is not None:
-        raise WrongUse(f"serve listens on a host and port, not on {gate.listen} (see --listen)")
-    host, port = typed.listen or (gate.listen.host, gate.listen.port)
-    server.serve(gate, listen(host, port, "--listen"))
-    return DONE
-
-
 @contextmanager
 def needing(extra: str, what: str) -> Iterator[None]:
     """Where the libraries of an extra are imported: says what to install if one is missing."""
@@ -122,12 +102,20 @@ def listen(host: str, port: int, options: str) -> socket.socket:
 
 
 def proxy(typed: argparse.Namespace) -> int:
-    with needing("sidecar", "proxy"):
+    return _relay(typed, {"listen": typed.listen, "upstream": typed.upstream, "workers": typed.workers}, alone=False)
+
+
+def serve(typed: argparse.Namespace) -> int:
+    return _relay(typed, {"listen": typed.listen, "workers": typed.workers}, alone=True)
+
+
+def _relay(typed: argparse.Namespace, given: dict[str, Any], *, alone: bool) -> int:
+    with needing("sidecar", "serve" if alone else "proxy"):
         from caputchin_gate.sidecar import command
         from caputchin_gate.sidecar.listening import CantListen
-    given = {"listen": typed.listen, "upstream": typed.upstream, "workers": typed.workers}
+    given = {key: value for key, value in given.items() if value is not None}
     try:
-        ended_well = command.serve(typed.file, {key: value for key, value in given.items() if value is not None})
+        ended_well = command.run(typed.file, given, alone=alone)
     except ConfigurationError as failure:
         _list_problems(failure, typed.file)
         return WRONG_USE
@@ -204,14 +192,12 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(command=demo)
 
     command = commands.add_parser("proxy", help="serve as a reverse proxy in front of an application")
-    command.add_argument("file", metavar="gate.toml")
-    command.add_argument("--listen", metavar="ADDRESS", action="append", help="where clients connect; may be repeated")
     command.add_argument("--upstream", metavar="URL", action="append", help="the application; may be repeated")
-    command.add_argument("--workers", metavar="N", type=_whole, help="how many processes share the work")
+    _add_serving(command)
     command.set_defaults(command=proxy)
+
     command = commands.add_parser("serve", help="answer challenges, siteverify and forward-auth, without proxying")
-    command.add_argument("file", metavar="gate.toml")
-    command.add_argument("--listen", type=_address, metavar="HOST:PORT", help="port 0 picks a free one")
+    _add_serving(command)
     command.set_defaults(command=serve)
 
     command = commands.add_parser("check", help="name every problem of a gate.toml; exit 1 if there is any")
@@ -226,17 +212,17 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_serving(command: argparse.ArgumentParser) -> None:
+    """What all servers of the relay take."""
+    command.add_argument("file", metavar="gate.toml")
+    command.add_argument("--listen", metavar="ADDRESS", action="append", help="where clients connect; may be repeated")
+    command.add_argument("--workers", metavar="N", type=_whole, help="how many processes share the work")
+
+
 def _whole(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) < 6):
         raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a whole number")
     return int(text)
-
-
-def _address(text: str) -> tuple[str, int]:
-    try:
-        return address(text)
-    except Wrong as wrong:
-        raise argparse.ArgumentTypeError(f"{text[:40]!r} {wrong.what}: {wrong.fix}") from None
 
 
 def _port(text: str) -> int:
