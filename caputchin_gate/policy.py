@@ -23,6 +23,7 @@ from caputchin_gate.receipt import ID_BYTES, Receipt, Receipts
 from caputchin_gate.refusals import NO_STORE, render, wants_json
 from caputchin_gate.routes import Ambiguous, Exempt, RouteTable, Rule
 from caputchin_gate.tokens import BodySearch, Found, Missing, Outcome, Places, Refused, begin
+from caputchin_gate.values import value
 from caputchin_gate.verdict import (
     ADMITTING,
     OUTAGES,
@@ -86,12 +87,12 @@ class Settings:
 # What a door is told to do
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PassOn:
     """Not the gate's business: the application gets the request untouched."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Admit:
     """The application gets the request and the decision: nearly always an admitting one, but see on_refuse = "pass".
 
@@ -102,7 +103,7 @@ class Admit:
     set_cookie: str | None = field(default=None, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Answer:
     """The gate answers itself and the application never sees the request: a refusal, or one of its own paths."""
 

@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Final, TypeAlias
 
 from caputchin_gate.errors import ConfigurationError, Problem
+from caputchin_gate.values import value
 from caputchin_gate.verdict import Reason
 
 MAX_TOKEN: Final = 16384  # the longest any provider uses (threats.md R9); each checks its own alphabet and length later
@@ -74,7 +75,7 @@ class Places:
         return problems
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Candidate:
     """A token as it was found. The header names no provider, so there `field` is None."""
 
@@ -83,19 +84,19 @@ class Candidate:
     source: Source
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Found:
     """Exactly one token, well formed as far as all providers agree."""
 
     candidate: Candidate
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Missing:
     """No token in any of the places."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Refused:
     """The request can't be judged by any token. `why` is a constant phrase for the log and never request data."""
 
