@@ -164,7 +164,7 @@ async def decide(head: RequestHead, terms: Terms, settings: Settings, route: str
     """Use the receipt if there is one, else find the token and have it verified; decide."""
     monotonic = settings.verification.clock.monotonic
     started = monotonic()
-    receipt = await use_receipt(head, terms, settings)
+    receipt = await use_receipt(head, terms.receipts, settings) if terms.receipts is not None else None
     if receipt is not None:
         return Decision(
             Reason.RECEIPT,
@@ -198,15 +198,13 @@ async def decide(head: RequestHead, terms: Terms, settings: Settings, route: str
             )
 
 
-async def use_receipt(head: RequestHead, terms: Terms, settings: Settings) -> Receipt | None:
+async def use_receipt(head: RequestHead, receipts: Receipts, settings: Settings) -> Receipt | None:
     """The receipt that the request brings, if one of its uses could be claimed for it.
 
     Of any other cookie nothing is told: the request is treated as if it had none.
     """
-    if terms.receipts is None:
-        return None
     now = settings.verification.clock.now()
-    receipt = terms.receipts.check(head.headers.get("cookie", ()), now=now, client=_network(head, settings))
+    receipt = receipts.check(head.headers.get("cookie", ()), now=now, client=_network(head, settings))
     if receipt is None:
         return None
     for use in receipt.uses:

@@ -51,6 +51,12 @@ class Places:
     names: dict[bytes, str] = attribute(init=False, repr=False, compare=False)  # field by its bytes
     longest: int = attribute(init=False, repr=False, compare=False)  # the longest a name gets, every letter escaped
     steps: tuple[str, ...] = attribute(init=False, repr=False, compare=False)  # the pointer, taken apart
+    # Asking `sources` takes a microsecond for each request.
+    header: bool = attribute(init=False, repr=False, compare=False)
+    query: bool = attribute(init=False, repr=False, compare=False)
+    cookie: bool = attribute(init=False, repr=False, compare=False)
+    form: bool = attribute(init=False, repr=False, compare=False)
+    json: bool = attribute(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         problems = list(self._problems())
@@ -61,6 +67,8 @@ class Places:
         set_once(self, "names", {name.encode("ascii"): name for name in self.fields})
         set_once(self, "longest", 3 * max(map(len, self.fields), default=0))
         set_once(self, "steps", tuple(step.replace("~1", "/").replace("~0", "~") for step in steps))
+        for source in Source:
+            set_once(self, source.value, source in self.sources)
 
     def _problems(self) -> list[Problem]:
         problems = [
