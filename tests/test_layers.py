@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parent.parent / "caputchin_gate"
 
 # Read from the ground up, and each row from left to right; a folder counts as one file.
 LEVELS = (
-    ("__init__", "errors", "secret", "clock", "messages", "verdict", "effects"),
+    ("__init__", "values", "errors", "secret", "clock", "messages", "verdict", "effects"),
     (
         "durations",
         "addresses",
