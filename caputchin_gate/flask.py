@@ -20,7 +20,7 @@ from typing import Any, Final, TypeVar, Unpack, overload
 
 from flask import Flask, Request, request
 from flask.typing import ResponseReturnValue
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, default_exceptions
 from werkzeug.routing import Rule
 from werkzeug.wrappers import Response
 
@@ -46,13 +46,24 @@ class Refused(HTTPException):
     """
 
     def __init__(self, decision: Decision, description: str, own: messages.Response) -> None:
-        super().__init__(description)
-        self.code = own.status
+        HTTPException.__init__(self, description)
         self.decision = decision
+        self.retry_after = None  # werkzeug's classes of some statuses look at it
         self._own = own
 
     def get_response(self, environ: object = None, scope: object = None) -> Response:
         return Response([self._own.body], self._own.status, list(self._own.headers))
+
+
+@functools.cache
+def _class_of(status: int) -> type[Refused]:
+    """Refusals with this status are werkzeug's exception for it too: Flask finds handlers of a status by that."""
+    return type("Refused", (Refused, default_exceptions[status]), {"__module__": __name__})
+
+
+def _refused(decision: Decision, environ: Environ, own: messages.Response) -> Refused:
+    words = words_of(decision, head_of(environ, None))
+    return _class_of(own.status)(decision, f"{words.happened} {words.advice}", own)
 
 
 def decision_of(request: Request) -> Decision | None:
@@ -109,7 +120,7 @@ def _refuse(app: Flask, environ: Environ, decision: Decision, own: messages.Resp
     """What the application answers to the exception: its own handler's answer, if it has one, else the gate's. What it
     does after each request, as adding headers, is done here too.
     """
-    refused = Refused(decision, _words(decision, environ), own)
+    refused = _refused(decision, environ, own)
     with app.request_context(environ):
         answered = app.finalize_request(app.handle_user_exception(refused), from_error_handler=True)
         return messages.Response(answered.status_code, tuple(answered.headers), answered.get_data())
@@ -153,13 +164,8 @@ def demand(mark: Mark, name: str) -> Decision:
     decision = mark.decided(request.method, decision_of(request), name)
     if not mark.lets_run(decision):
         environ = request.environ
-        raise Refused(decision, _words(decision, environ), render(decision, head_of(environ, None)))
+        raise _refused(decision, environ, render(decision, head_of(environ, None)))
     return decision
-
-
-def _words(decision: Decision, environ: Environ) -> str:
-    words = words_of(decision, head_of(environ, None))
-    return f"{words.happened} {words.advice}"
 
 
 # Finding what is marked
