@@ -20,6 +20,7 @@ from typing import Any, Final, TypeVar, Unpack, overload
 
 from flask import Flask, Request, request
 from flask.typing import ResponseReturnValue
+from markupsafe import Markup
 from werkzeug.exceptions import HTTPException, default_exceptions
 from werkzeug.routing import Rule
 from werkzeug.wrappers import Response
@@ -89,6 +90,22 @@ def install(app: Flask, gate: Gate | None = None) -> None:
     if gate is None:
         gate = gate_from(_settings(app))
     app.wsgi_app = InstalledGate(app, app.wsgi_app, gate)  # type: ignore[method-assign]
+    app.add_template_global(functools.partial(captcha_widget, gate), "captcha_widget")
+
+
+def captcha_widget(gate: Gate, *, nonce: str | None = None, **attributes: str) -> Markup:
+    """The script for pages with guarded forms, `<form data-captcha>`; in a template `{{ captcha_widget() }}`.
+
+    nonce: of the page's content security policy; attributes: `locale="de"` becomes `data-locale="de"`
+    Raises ConfigurationError when the gate's provider has a widget of its own.
+    """
+    script = dict(gate.widget())
+    script["src"] = request.script_root + script["src"]
+    if nonce is not None:
+        script["nonce"] = nonce
+    script |= {f"data-{name.replace('_', '-')}": value for name, value in attributes.items()}
+    written = Markup("").join(Markup(' {}="{}"').format(name, value) for name, value in script.items())
+    return Markup("<script{} defer></script>").format(written)
 
 
 def _settings(app: Flask) -> dict[str, Any]:

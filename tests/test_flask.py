@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from flask import Blueprint, Flask, Response, g, request
+from flask import Blueprint, Flask, Response, g, render_template_string, request
 from flask.views import MethodView, View
 from werkzeug.exceptions import Forbidden, HTTPException
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
@@ -162,6 +162,48 @@ def test_the_gate_may_be_described_in_the_configuration_of_the_application() -> 
 def test_settings_that_can_t_be_used_say_why(settings: object, complaint: str) -> None:
     with pytest.raises(ConfigurationError, match=complaint.replace("?", r"\?")):
         create_app(settings)
+
+
+# The widget
+
+
+@pytest.mark.parametrize(
+    ("call", "written"),
+    [
+        ("captcha_widget()", '<script src="/.caputchin/captcha.js" defer></script>'),
+        ("captcha_widget(nonce='r4nd')", '<script src="/.caputchin/captcha.js" nonce="r4nd" defer></script>'),
+        (
+            "captcha_widget(site_key=name)",
+            '<script src="/.caputchin/captcha.js" data-site-key="&lt;&#34;&gt;" defer></script>',
+        ),
+    ],
+)
+def test_templates_get_the_widget(call: str, written: str) -> None:
+    app = Flask("site")
+    install(app, make_gate())
+    on_a_function(app)
+    app.get("/")(lambda: render_template_string("{{ " + call + " }}", name='<">'))
+    assert app.test_client().get("/").text == written
+    below = Client(DispatcherMiddleware(Flask("outer"), {"/shop": app}))
+    assert below.get("/shop/").text == written.replace("/.cap", "/shop/.cap")
+
+
+def test_the_widget_fills_the_field_that_the_gate_looks_at() -> None:
+    gate = Gate(provider="captchaapi", verification="in-process", store="memory")
+    app = Flask("site")
+    install(app, gate)
+    with app.test_request_context():
+        assert 'data-field="captchaapi_response"' in render_template_string("{{ captcha_widget() }}")
+
+
+@pytest.mark.parametrize(
+    "options", [{"provider": "caputchin", "secret": "cpt_sec_x"}, {"provider": "cap", "verification": "in-process"}]
+)
+def test_a_provider_with_a_widget_of_its_own_is_told(options: Any) -> None:
+    app = Flask("site")
+    install(app, Gate(store="memory", **options))
+    with app.test_request_context(), pytest.raises(ConfigurationError, match="has a widget of its own"):
+        render_template_string("{{ captcha_widget() }}")
 
 
 # Refusals
