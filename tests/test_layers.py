@@ -44,7 +44,7 @@ LEVELS = (
     ("http_client", "body_pace", "kept_body", "awaited_body", "stores", "asn", "drivers"),
     ("settings", "tables", "provider_tables", "config", "assembly", "gate"),
     ("asgi", "wsgi", "starlette", "fastapi", "flask", "django", "testing"),
-    ("sidecar", "demo", "serve", "cli", "__main__"),
+    ("sidecar", "demo", "serve", "audit", "cli", "__main__"),
 )
 ORDER = {name: (level, place) for level, row in enumerate(LEVELS) for place, name in enumerate(row)}
 
