@@ -29,6 +29,7 @@ _NAMED_METHODS: Final = frozenset(
 )
 _UNNAMED: Final = "any other"  # stands for all methods that no rule can name
 _EVERY_METHOD: Final = _NAMED_METHODS | {_UNNAMED}
+_ALONE: Final = {method: frozenset({method}) for method in _NAMED_METHODS}
 _CHANGING: Final = _EVERY_METHOD - {"GET", "HEAD", "OPTIONS"}  # what a rule without a method guards (threats.md D1)
 _BEHIND_POST: Final = frozenset({"PUT", "PATCH", "DELETE"})  # what forms reach with `_method` in their body (R14)
 _OVERRIDE_HEADERS: Final = frozenset({"x-http-method-override", "x-http-method", "x-method-override"})
@@ -306,7 +307,7 @@ def _agree(picked: Sequence[_Guard[T] | _Exemption], plain: bool) -> Rule[T] | E
 def effective_methods(head: RequestHead) -> frozenset[str]:
     """The method, and those that some middleware in the application may take it for (threats.md R14)."""
     if _OVERRIDE_SPELLINGS.isdisjoint(head.headers) and not head.query:
-        return frozenset({_method(head.method)})
+        return _ALONE.get(head.method) or frozenset({_method(head.method)})
     overrides = {*_overrides_in_headers(head), *_overrides_in_query(head.query)}
     return _EVERY_METHOD if _ANY_METHOD in overrides else frozenset(map(_method, {head.method, *overrides}))
 

@@ -12,7 +12,6 @@ from typing import Final, NoReturn, Protocol
 from caputchin_gate import __version__
 from caputchin_gate.cli import commands
 from caputchin_gate.cli.terminal import WRONG_USE, complain
-from caputchin_gate.settings import Wrong, address
 
 LONGEST_ECHO: Final = 40  # characters of an argument that a complaint repeats
 
@@ -58,13 +57,6 @@ def load(name: str) -> Command:
 
 
 # Kinds of arguments
-
-
-def host_and_port(text: str) -> tuple[str, int]:
-    try:
-        return address(text)
-    except Wrong as wrong:
-        raise argparse.ArgumentTypeError(f"{text[:LONGEST_ECHO]!r} {wrong.what}: {wrong.fix}") from None
 
 
 def port(text: str) -> int:
