@@ -165,6 +165,11 @@ class Gate:
         states = self._traffic.states(self._settings.verification.clock.now())
         return {site_key: words_of(state) for site_key, state in states.items()}
 
+    @property
+    def policy(self) -> Settings:
+        """All that decides about requests, for those who explain or audit it."""
+        return self._settings
+
     # For the doors
 
     def must_guard(self) -> None:

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parent.parent / "caputchin_gate"
 
 # Read from the ground up, and each row from left to right; a folder counts as one file.
 LEVELS = (
-    ("__init__", "errors", "secret", "clock", "messages", "verdict", "effects"),
+    ("__init__", "values", "errors", "secret", "clock", "messages", "verdict", "effects"),
     (
         "durations",
         "addresses",
@@ -30,7 +30,17 @@ LEVELS = (
         "engines",
         "receipt",
     ),
-    ("decision_log", "traffic", "quotas", "verification", "endpoints", "policy", "forward_auth", "own_paths"),
+    (
+        "decision_log",
+        "traffic",
+        "quotas",
+        "verification",
+        "endpoints",
+        "policy",
+        "forward_auth",
+        "own_paths",
+        "explanation",
+    ),
     ("http_client", "body_pace", "kept_body", "awaited_body", "stores", "asn", "drivers"),
     ("settings", "tables", "provider_tables", "config", "assembly", "gate"),
     ("asgi", "wsgi", "starlette", "fastapi", "flask", "django", "testing"),

@@ -126,7 +126,10 @@ class Exchange:
 
     async def _guard(self) -> None:
         gate = self._relay.gate
-        kept = AwaitedBody(KeptBody(gate.budget), self.body.next)
+        body = self.request.body
+        kept_body = KeptBody(gate.budget)
+        kept_body.expected = body.length if isinstance(body, FixedLength) else 0
+        kept = AwaitedBody(kept_body, self.body.next)
         try:
             match await gate.ahandle(self._head(), kept.read):
                 case PassOn():
