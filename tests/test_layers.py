@@ -42,7 +42,7 @@ LEVELS = (
         "explanation",
     ),
     ("http_client", "body_pace", "kept_body", "awaited_body", "stores", "asn", "drivers"),
-    ("settings", "tables", "provider_tables", "config", "assembly", "gate"),
+    ("settings", "tables", "provider_tables", "config", "assembly", "marks", "gate"),
     ("asgi", "wsgi", "starlette", "fastapi", "flask", "django", "testing"),
     ("sidecar", "demo", "audit", "cli", "__main__"),
 )
