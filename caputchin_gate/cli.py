@@ -106,7 +106,7 @@ def needing(extra: str, what: str) -> Iterator[None]:
         yield
     except ModuleNotFoundError as missing:
         library = (missing.name or "").partition(".")[0]
-        if library not in ("starlette", "uvicorn", "uvloop"):
+        if library not in ("jinja2", "prometheus_client", "starlette", "uvicorn", "uvloop"):
             raise
         raise WrongUse(f"{what} needs {library}: pip install 'caputchin-gate[{extra}]'") from None
 
@@ -125,7 +125,7 @@ def proxy(typed: argparse.Namespace) -> int:
     with needing("sidecar", "proxy"):
         from caputchin_gate.sidecar import command
         from caputchin_gate.sidecar.listening import CantListen
-    given = {"listen": typed.listen, "upstream": typed.upstream, "workers": typed.workers}
+    given = {"listen": typed.listen, "upstream": typed.upstream, "admin": typed.admin, "workers": typed.workers}
     try:
         ended_well = command.serve(typed.file, {key: value for key, value in given.items() if value is not None})
     except ConfigurationError as failure:
@@ -207,6 +207,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("file", metavar="gate.toml")
     command.add_argument("--listen", metavar="ADDRESS", action="append", help="where clients connect; may be repeated")
     command.add_argument("--upstream", metavar="URL", action="append", help="the application; may be repeated")
+    command.add_argument("--admin", metavar="ADDRESS", help="where health, metrics and the dashboard are")
     command.add_argument("--workers", metavar="N", type=_whole, help="how many processes share the work")
     command.set_defaults(command=proxy)
     command = commands.add_parser("serve", help="answer challenges, siteverify and forward-auth, without proxying")

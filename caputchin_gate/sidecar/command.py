@@ -23,6 +23,8 @@ def prepare(path: str, typed: Mapping[str, Any]) -> Service:
         tables["sidecar"] = {**table, **typed}
     configuration = config.read(tables, must_guard=True)
     settings = relay_settings(configuration)
+    if settings.admin is not None:
+        from caputchin_gate.sidecar.admin import process  # noqa: F401  a library that is missing is told at once
     return Service(
         gate=gate_of(configuration),
         settings=settings,
@@ -45,3 +47,5 @@ def _say_where(service: Service) -> None:
     upstreams = ", ".join(map(str, settings.upstreams))
     workers = "1 worker" if settings.workers == 1 else f"{settings.workers} workers"
     print(f"caputchin-gate: listening on {places} for {upstreams} ({workers})", flush=True)
+    if service.admin_socket is not None:
+        print(f"caputchin-gate: health and metrics on {url_of(service.admin_socket, tls=False)}", flush=True)

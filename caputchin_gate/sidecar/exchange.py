@@ -32,7 +32,7 @@ from caputchin_gate.sidecar.tunnel import Tunnel
 from caputchin_gate.sidecar.upstream import UpstreamConnection
 from caputchin_gate.sidecar.verdicts import UNGUARDED, UNGUARDED_LINES, verdict_lines
 from caputchin_gate.sidecar.wire import Request, Response
-from caputchin_gate.verdict import Decision
+from caputchin_gate.verdict import Decision, Reason
 
 if TYPE_CHECKING:
     from caputchin_gate.sidecar.client import ClientConnection
@@ -126,9 +126,13 @@ class Exchange:
                     self._relay.counters.unguarded += 1
                     await self._pass_on(kept)
                 case Admit(decision=decision, set_cookie=cookie):
+                    if decision.reason is Reason.EXEMPT:
+                        self._relay.counters.unguarded += 1
                     self._decision, self._cookie = decision, cookie
                     await self._pass_on(kept)
-                case Answer(response=response):
+                case Answer(response=response, decision=decision):
+                    if decision is None:
+                        self._relay.counters.own[response.status] += 1
                     self.answer(response)
                 case ruling:
                     assert_never(ruling)
