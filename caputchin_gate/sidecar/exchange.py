@@ -1,6 +1,7 @@
 """One request and its answer, between two connections.
 
-    begin      untouched: straight on; else the policy decides in a task that is cancelled with the client
+    begin      untouched: straight on; else the policy decides in a task that is cancelled with the client. Where the
+               gate stands alone, its own paths are answered, and nothing else is there
     send       head and body to the application, the body as it comes
     pass_...   the answer back, as it comes
     end        both connections are free, or closed
@@ -85,9 +86,16 @@ class Exchange:
     def begin(self) -> None:
         path, raw_path = paths_of(self.request.target)
         untouched = self._relay.gate.untouched(path, raw_path, "")
+        if self._relay.stands_alone:
+            if untouched:
+                self._relay.counters.own[answers.NOT_FOUND.status] += 1
+                self.answer(answers.NOT_FOUND)
+            else:
+                self._run(self._answer_own(answers.NOT_FOUND))
+            return
         if self.request.upgrade is not None and self._asks_for_websocket():
             if not untouched and not self._relay.gate.opens_websocket(self._head()):
-                self.answer(answers.WEBSOCKET_REFUSED)
+                self._run(self._answer_own(answers.WEBSOCKET_REFUSED))
                 return
             self._upgrading = untouched = True
         if untouched:
@@ -119,7 +127,10 @@ class Exchange:
 
     async def _guard(self) -> None:
         gate = self._relay.gate
-        kept = AwaitedBody(KeptBody(gate.budget), self.body.next)
+        body = self.request.body
+        kept_body = KeptBody(gate.budget)
+        kept_body.expected = body.length if isinstance(body, FixedLength) else 0
+        kept = AwaitedBody(kept_body, self.body.next)
         try:
             match await gate.ahandle(self._head(), kept.read):
                 case PassOn():
@@ -130,14 +141,27 @@ class Exchange:
                         self._relay.counters.unguarded += 1
                     self._decision, self._cookie = decision, cookie
                     await self._pass_on(kept)
-                case Answer(response=response, decision=decision):
-                    if decision is None:
-                        self._relay.counters.own[response.status] += 1
-                    self.answer(response)
+                case Answer() as answer:
+                    self._answer_with(answer)
                 case ruling:
                     assert_never(ruling)
         finally:
             kept.close()
+
+    async def _answer_own(self, otherwise: OwnResponse) -> None:
+        """The answer of an own path of the gate, or else this one."""
+        gate = self._relay.gate
+        kept = AwaitedBody(KeptBody(gate.budget), self.body.next)
+        try:
+            ruling = await gate.aserve(self._head(), kept.read)
+            self._answer_with(ruling if isinstance(ruling, Answer) else Answer(otherwise))
+        finally:
+            kept.close()
+
+    def _answer_with(self, ruling: Answer) -> None:
+        if ruling.decision is None:
+            self._relay.counters.own[ruling.response.status] += 1
+        self.answer(ruling.response)
 
     def _head(self) -> RequestHead:
         forwarding = self.client.forwarding

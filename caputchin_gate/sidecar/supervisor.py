@@ -198,7 +198,7 @@ class Supervisor:
 
     def _serve_admin(self, service: Service, channel: socket.socket) -> None:
         """In the process of the admin address."""
-        from caputchin_gate.sidecar.admin import process  # command.py has imported it, if there is such an address
+        from caputchin_gate.sidecar.admin import process  # command.py has imported it where it is needed
 
         assert service.admin_socket is not None
         self._forget_all_but(service.admin_socket)
