@@ -325,6 +325,9 @@ def warnings_of(configuration: Configuration) -> list[str]:
     own = any(isinstance(provider, InProcessProvider) for provider in configuration.providers.values())
     if configuration.top["store"] == "memory" and (own or configuration.has_receipts):
         warnings.append('store = "memory" knows one process only: with several workers use "sqlite"')
+    admin = configuration.sidecar["admin"]
+    if admin is not None and not admin.is_local:
+        warnings.append(f"sidecar.admin = {str(admin)!r}: everybody who reaches that address reads routes and numbers")
     bundle = configuration.in_process["caputchin"]["widget"]
     if bundle is not None and HOST not in bundle[WIDGET]:
         warnings.append(f"in_process.caputchin.widget: {HOST.decode()} does not stand in it, so it is served as it is")
