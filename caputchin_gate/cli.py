@@ -21,7 +21,8 @@ from contextlib import contextmanager
 from dataclasses import fields
 from typing import Any, Final, NoReturn
 
-from caputchin_gate import ConfigurationError, Passed, Verdict, __version__, load_gate
+from caputchin_gate import ConfigurationError, Passed, Verdict, __version__, config, load_gate
+from caputchin_gate.gate import gate_of
 from caputchin_gate.settings import Wrong, address
 
 DONE: Final = 0
@@ -61,7 +62,9 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 
 def complain(sentence: str) -> None:
-    """One line on stderr."""
+    """One line on stderr, after those that the log still keeps."""
+    for handler in logging.getLogger().handlers:
+        handler.flush()
     print("caputchin-gate:", one_line(sentence), file=sys.stderr)
 
 
@@ -83,10 +86,12 @@ def demo(typed: argparse.Namespace) -> int:
 def serve(typed: argparse.Namespace) -> int:
     with needing("sidecar", "serve"):
         from caputchin_gate import serve as server
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
-    logging.getLogger("caputchin_gate").setLevel(logging.INFO)
+        from caputchin_gate import service_log
+    log = service_log.begin()
     try:
-        gate = load_gate(typed.file)
+        configuration = config.read(config.load(typed.file), must_guard=True)
+        log.use(typed.log_format or configuration.sidecar["log_format"])
+        gate = gate_of(configuration)
     except ConfigurationError as failure:
         _list_problems(failure, typed.file)
         return WRONG_USE
@@ -125,7 +130,12 @@ def proxy(typed: argparse.Namespace) -> int:
     with needing("sidecar", "proxy"):
         from caputchin_gate.sidecar import command
         from caputchin_gate.sidecar.listening import CantListen
-    given = {"listen": typed.listen, "upstream": typed.upstream, "workers": typed.workers}
+    given = {
+        "listen": typed.listen,
+        "upstream": typed.upstream,
+        "workers": typed.workers,
+        "log_format": typed.log_format,
+    }
     try:
         ended_well = command.serve(typed.file, {key: value for key, value in given.items() if value is not None})
     except ConfigurationError as failure:
@@ -208,10 +218,12 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--listen", metavar="ADDRESS", action="append", help="where clients connect; may be repeated")
     command.add_argument("--upstream", metavar="URL", action="append", help="the application; may be repeated")
     command.add_argument("--workers", metavar="N", type=_whole, help="how many processes share the work")
+    _add_log_format(command)
     command.set_defaults(command=proxy)
     command = commands.add_parser("serve", help="answer challenges, siteverify and forward-auth, without proxying")
     command.add_argument("file", metavar="gate.toml")
     command.add_argument("--listen", type=_address, metavar="HOST:PORT", help="port 0 picks a free one")
+    _add_log_format(command)
     command.set_defaults(command=serve)
 
     command = commands.add_parser("check", help="name every problem of a gate.toml; exit 1 if there is any")
@@ -224,6 +236,12 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("token", metavar="TOKEN", nargs=argparse.REMAINDER, help='"-" reads it from stdin')
     command.set_defaults(command=verify)
     return parser
+
+
+def _add_log_format(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--log-format", choices=("auto", "text", "json"), help="of the lines on stderr; auto is text on a terminal"
+    )
 
 
 def _whole(text: str) -> int:

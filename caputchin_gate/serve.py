@@ -9,12 +9,14 @@ application, so it runs on any server of that kind; this command runs it on uvic
 from __future__ import annotations
 
 import json
+import logging
 import socket
 from typing import Any, Final
 
 import uvicorn
 
 from caputchin_gate.asgi import IncomingBody, Receive, Scope, Send, answer, head_of
+from caputchin_gate.events import tell
 from caputchin_gate.gate import Gate
 from caputchin_gate.kept_body import KeptBody
 from caputchin_gate.messages import Response
@@ -86,7 +88,9 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         for listener in sockets or ():
             host, port, *_ = _address(listener)
-            print(f"Listening on {f'[{host}]' if ':' in host else host}:{port}. Ctrl-C ends it.", flush=True)
+            place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+            print(f"Listening on {place}. Ctrl-C ends it.", flush=True)
+            tell(logging.INFO, "ready", f"listening on {place}", listen=[place])
 
 
 def _address(listener: socket.socket) -> tuple[Any, ...]:

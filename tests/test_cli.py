@@ -275,7 +275,8 @@ def test_serve_answers_until_it_is_told_to_end(number: signal.Signals, code: int
         assert (answer.status, len(answer.read()) > 1000) == (200, True)
         process.send_signal(number)
         rest, errors = process.communicate(timeout=5)
-    assert (process.returncode, rest, errors) == (code, "", "")
+    assert (process.returncode, rest) == (code, "")
+    assert [json.loads(line)["event"] for line in errors.splitlines()] == ["ready"]
 
 
 def test_listen_wins_over_the_file(tmp_path: Path) -> None:

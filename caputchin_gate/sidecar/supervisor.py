@@ -25,13 +25,11 @@ from dataclasses import dataclass, field, replace
 from typing import Final, NoReturn
 
 from caputchin_gate.addresses import Address
-from caputchin_gate.decision_log import place_of
 from caputchin_gate.errors import ConfigurationError
+from caputchin_gate.events import tell, tell_broken
 from caputchin_gate.sidecar import worker
 from caputchin_gate.sidecar.listening import CantListen, close_listening, open_listening
 from caputchin_gate.sidecar.worker import Service
-
-logger: Final = logging.getLogger("caputchin_gate")
 
 HANDLED: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 READY: Final = b"r"
@@ -128,16 +126,20 @@ class Supervisor:
 
     def _reload(self) -> None:
         if self._next is not None:
-            logger.error("reload: the last one is not done yet")
+            self._refuse_reload("the last reload is not done yet")
             return
         try:
             service = self._with_sockets(self._prepare())
         except ConfigurationError as failure:
-            logger.error("reload refused, nothing changes: %s", "; ".join(map(str, failure.problems)))
+            self._refuse_reload("; ".join(map(str, failure.problems)))
         except CantListen as failure:
-            logger.error("reload refused, nothing changes: %s", failure)
+            self._refuse_reload(str(failure))
         else:
             self._begin(service)
+
+    @staticmethod
+    def _refuse_reload(why: str) -> None:
+        tell(logging.ERROR, "reload-refused", f"reload refused, nothing changes: {why}", why=why)
 
     def _take_over(self, service: Service) -> None:
         """The new generation is ready: the old one takes nothing new any more."""
@@ -149,7 +151,7 @@ class Supervisor:
                 self._send(one, worker.RETIRE)
         self._close_unused()
         if reloaded:
-            logger.warning("reload: the new settings are in use")
+            tell(logging.WARNING, "reload", "reload: the new settings are in use", workers=service.settings.workers)
 
     def _give_up(self, why: str) -> None:
         """The new generation does not start."""
@@ -158,11 +160,11 @@ class Supervisor:
             if one.service is service:
                 self._send(one, worker.END)
         if service is self._current:
-            logger.error("the workers do not start: %s", why)
+            tell(logging.ERROR, "start-failed", f"the workers do not start: {why}", why=why)
             self._failed = True
             self._end()
         else:
-            logger.error("reload refused, nothing changes: the new workers do not start (%s)", why)
+            self._refuse_reload(f"the new workers do not start ({why})")
             self._close_unused()
 
     def _close_unused(self) -> None:
@@ -198,7 +200,7 @@ class Supervisor:
             worker.run(service, lambda relay: channel.send(READY), orphaned=channel.fileno())
             code = 0
         except Exception as failure:
-            logger.error("a worker failed: %s", place_of(failure))
+            tell_broken(failure, "a worker failed")
         finally:
             logging.shutdown()
             os._exit(code)
@@ -226,7 +228,8 @@ class Supervisor:
         if one.service is self._next:
             self._give_up(_how(code))
         elif one.service is self._current:
-            logger.error("worker %d ended (%s) and is replaced", one.process_id, _how(code))
+            message = f"worker {one.process_id} ended ({_how(code)}) and is replaced"
+            tell(logging.ERROR, "worker-died", message, worker=one.process_id, how=_how(code))
             now = time.monotonic()
             self._replace_at.append(now if now - one.started > SHORT_LIFE else now + SHORT_LIFE)
 
@@ -249,6 +252,8 @@ class Supervisor:
                 self._kill_at = 0.0
 
     def _end(self) -> None:
+        if not self._failed:
+            tell(logging.INFO, "stop", "ending; what is in flight is finished first")
         self._ending = True
         self._replace_at.clear()
         self._kill_at = time.monotonic() + self._current.settings.timeouts.drain + KILL_AFTER
