@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from time import monotonic
 from typing import Any, Final, TypeAlias, assert_never
 
-from caputchin_gate.awaited_body import AwaitedBody
+from caputchin_gate.awaited_body import AwaitedBody, in_time
 from caputchin_gate.body_pace import BodyPace
 from caputchin_gate.effects import BodyEnd, LastPiece
 from caputchin_gate.gate import Gate
@@ -130,36 +131,41 @@ class IncomingBody:
         self._receive = receive
         self._body = AwaitedBody(kept, self._next)
         self._declared = int(declared) if declared is not None and declared.isdecimal() else None
+        kept.expected = self._declared or 0
         self._timeout = timeout
         self._pace: BodyPace | None = None
         self._pieces: AsyncIterator[bytes] | None = None
         self._following: bytes | None = None
+        self._handed_over = False
         self.received = 0
         self.end: BodyEnd | None = None
         self.read = self._body.read
 
     async def _next(self) -> bytes | LastPiece | BodyEnd:
         """What the server hands over next."""
-        clock = asyncio.get_running_loop().time
         if self._pace is None:
-            self._pace = BodyPace(self._timeout, clock())
+            self._pace = BodyPace(self._timeout, monotonic())
         while self.end is None:
             try:
-                async with asyncio.timeout(self._pace.patience(clock())):
-                    message = await self._receive()
+                message = await in_time(self._receive(), self._patience)
             except TimeoutError:
                 return BodyEnd.TOO_SLOW
             if message["type"] == "http.disconnect":
                 self.end = BodyEnd.GONE
                 break
-            piece = message.get("body", b"")
+            piece: bytes = message.get("body", b"")
             if not message.get("more_body", False):
                 self.end = BodyEnd.COMPLETE
             if piece:
                 self.received += len(piece)
-                self._pace.came(len(piece), clock())
-                return LastPiece(piece) if self._is_whole() else piece
+                if self._is_whole():
+                    return LastPiece(piece)
+                self._pace.came(len(piece), monotonic())
+                return piece
         return self.end if self.end is not BodyEnd.COMPLETE or self._is_whole() else BodyEnd.CUT_SHORT
+
+    def _patience(self) -> float:
+        return self._pace.patience(monotonic()) if self._pace is not None else self._timeout
 
     def _is_whole(self) -> bool:
         return self.end is BodyEnd.COMPLETE and self._declared in (None, self.received)
@@ -168,10 +174,15 @@ class IncomingBody:
         """A `receive` that hands over what was read, then what is still to come."""
         if self._pace is None:
             return self._receive
-        self._pieces = self._body.pieces()
         return self._hand_over
 
     async def _hand_over(self) -> Message:
+        if not self._handed_over:
+            self._handed_over = True
+            piece = self._body.only_piece() if self.end is BodyEnd.COMPLETE else None
+            if piece is not None:  # most forms
+                return {"type": "http.request", "body": piece, "more_body": False}
+            self._pieces = self._body.pieces()
         if self._pieces is not None:
             piece = self._following if self._following is not None else await anext(self._pieces, None)
             self._following = await anext(self._pieces, None)

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypedDict, TypeVar, Unpack
 
 from caputchin_gate import config
-from caputchin_gate.addresses import Address
 from caputchin_gate.assembly import own_endpoints, route_table, verifiers_of, warnings_of
 from caputchin_gate.client_address import TrustedProxies, client_of, looks_proxied
 from caputchin_gate.clock import Clock
@@ -128,7 +127,6 @@ class Gate:
         self._is_asked = top["forward_auth"] is not None
         self.serves_own_paths = in_process or self._is_asked
         self._own_paths = configuration.in_process["mount"] + "/" if self.serves_own_paths else None
-        self.listen: Address = configuration.sidecar["listen"][0]
         self.body_timeout: float = configuration.limits["body_timeout"]
         self.untouched = self._settings.routes.untouched
         self.trusted_proxies = trusted
@@ -168,6 +166,11 @@ class Gate:
         """
         states = self._traffic.states(self._settings.verification.clock.now())
         return {site_key: words_of(state) for site_key, state in states.items()}
+
+    @property
+    def policy(self) -> Settings:
+        """All that decides about requests, for those who explain or audit it."""
+        return self._settings
 
     # For the doors
 

@@ -100,6 +100,7 @@ class IncomingBody:
         self._ended = False
         self._unkept = b""  # the piece for which there was no room; in report mode the application gets it all the same
         self._missing = get_content_length(environ)  # what is still to come of a declared length
+        kept.expected = self._missing or 0
 
     def read(self, max_memory: int) -> bytes | LastPiece | BodyEnd:
         """The next piece, kept for the application, or why none will come."""
@@ -125,7 +126,8 @@ class IncomingBody:
         if self._stream is None:
             return None
         if self._missing == 0 and not self._unkept and not self._kept.spilled:  # most forms
-            return io.BytesIO(b"".join(self._kept.pieces()))
+            whole = self._kept.only_piece()
+            return io.BytesIO(whole if whole is not None else b"".join(self._kept.pieces()))
         pieces = chain(self._kept.pieces(), (self._unkept,) if self._unkept else ())
         return io.BufferedReader(_Replay(pieces, self._environ["wsgi.input"], self._missing), PIECE)
 

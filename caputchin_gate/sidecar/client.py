@@ -262,6 +262,9 @@ class ClientConnection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._is_full = False
+        if self._state is LINGERING or self._state is ENDING:
+            self.deadline = self._relay.loop.time() + self._relay.settings.timeouts.body_stall  # for the rest
+            return
         self.deadline = math.inf
         if self._tunnel is not None:
             self._tunnel.client_drained()

@@ -1,12 +1,14 @@
-"""The command `caputchin-gate proxy`: settings from a file and from what was typed, then a supervisor."""
+"""The commands `proxy` and `serve`: settings from a file and from what was typed, then a supervisor."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from caputchin_gate import __version__, config, service_log
+from caputchin_gate.errors import ConfigurationError, Problem
 from caputchin_gate.events import tell
 from caputchin_gate.gate import gate_of
 from caputchin_gate.service_log import ServiceLog
@@ -17,17 +19,35 @@ from caputchin_gate.sidecar.tls import listening_context, upstream_context
 from caputchin_gate.sidecar.worker import Service
 
 
-def prepare(path: str, typed: Mapping[str, Any], log: ServiceLog) -> Service:
-    """Read the file, with what was typed in place of its [sidecar] keys. Raises ConfigurationError."""
+def run(path: str, typed: Mapping[str, Any], *, alone: bool) -> bool:
+    """Serve until it is told to end; whether that was why it ended. Raises ConfigurationError and CantListen.
+
+    typed: keys of [sidecar] that count more than those of the file
+    alone: without an application behind it
+    """
+    log = service_log.begin()
+    supervisor = Supervisor(lambda: prepare(path, typed, log, alone=alone))
+    tell(logging.INFO, "start", f"caputchin-gate {__version__} starts", version=__version__)
+    return supervisor.run(_say_where)
+
+
+def prepare(path: str, typed: Mapping[str, Any], log: ServiceLog, *, alone: bool) -> Service:
+    """Read and check everything. Raises ConfigurationError."""
     tables = config.load(path)
     table = tables.get("sidecar", {})
     if isinstance(table, dict):
         tables["sidecar"] = {**table, **typed}
     configuration = config.read(tables, must_guard=True)
-    settings = relay_settings(configuration)
+    settings = relay_settings(configuration, alone=alone)
     with log.trying(settings.log_format):
+        gate = gate_of(configuration)
+        if not alone:
+            gate.must_guard()
+        elif not gate.serves_own_paths:
+            problem = Problem(Path(path).name, "has nothing to serve", "set forward_auth, or verify in process")
+            raise ConfigurationError([problem])
         return Service(
-            gate=gate_of(configuration),
+            gate=gate,
             settings=settings,
             sockets=(),
             tls=listening_context(settings),
@@ -35,19 +55,12 @@ def prepare(path: str, typed: Mapping[str, Any], log: ServiceLog) -> Service:
         )
 
 
-def serve(path: str, typed: Mapping[str, Any]) -> bool:
-    """Serve until it is told to end; whether that was why it ended. Raises ConfigurationError and CantListen."""
-    log = service_log.begin()
-    supervisor = Supervisor(lambda: prepare(path, typed, log))
-    tell(logging.INFO, "start", f"caputchin-gate {__version__} starts", version=__version__)
-    return supervisor.run(_tell_where)
-
-
-def _tell_where(service: Service) -> None:
+def _say_where(service: Service) -> None:
     settings = service.settings
     places = [url_of(listening, tls=service.tls is not None) for listening in service.sockets]
-    upstreams = list(map(str, settings.upstreams))
+    upstreams = [str(upstream) for upstream in settings.upstreams]
+    behind = f" for {', '.join(upstreams)}" if upstreams else ""
     workers = "1 worker" if settings.workers == 1 else f"{settings.workers} workers"
-    message = f"listening on {', '.join(places)} for {', '.join(upstreams)} ({workers})"
+    message = f"listening on {', '.join(places)}{behind} ({workers})"
     print(f"caputchin-gate: {message}", flush=True)
     tell(logging.INFO, "ready", message, listen=places, upstream=upstreams, workers=settings.workers)

@@ -1,6 +1,7 @@
 """One request and its answer, between two connections.
 
-    begin      untouched: straight on; else the policy decides in a task that is cancelled with the client
+    begin      untouched: straight on; else the policy decides in a task that is cancelled with the client. Where the
+               gate stands alone, its own paths are answered, and nothing else is there
     send       head and body to the application, the body as it comes
     pass_...   the answer back, as it comes
     end        both connections are free, or closed
@@ -86,9 +87,15 @@ class Exchange:
     def begin(self) -> None:
         path, raw_path = paths_of(self.request.target)
         untouched = self._relay.gate.untouched(path, raw_path, "")
+        if self._relay.stands_alone:
+            if untouched:
+                self.answer(answers.NOT_FOUND)
+            else:
+                self._run(self._answer_own(answers.NOT_FOUND))
+            return
         if self.request.upgrade is not None and self._asks_for_websocket():
             if not untouched and not self._relay.gate.opens_websocket(self._head()):
-                self.answer(answers.WEBSOCKET_REFUSED)
+                self._run(self._answer_own(answers.WEBSOCKET_REFUSED))
                 return
             self._upgrading = untouched = True
         if untouched:
@@ -120,7 +127,10 @@ class Exchange:
 
     async def _guard(self) -> None:
         gate = self._relay.gate
-        kept = AwaitedBody(KeptBody(gate.budget), self.body.next)
+        body = self.request.body
+        kept_body = KeptBody(gate.budget)
+        kept_body.expected = body.length if isinstance(body, FixedLength) else 0
+        kept = AwaitedBody(kept_body, self.body.next)
         try:
             match await gate.ahandle(self._head(), kept.read):
                 case PassOn():
@@ -133,6 +143,16 @@ class Exchange:
                     self.answer(response)
                 case ruling:
                     assert_never(ruling)
+        finally:
+            kept.close()
+
+    async def _answer_own(self, otherwise: OwnResponse) -> None:
+        """The answer of an own path of the gate, or else this one."""
+        gate = self._relay.gate
+        kept = AwaitedBody(KeptBody(gate.budget), self.body.next)
+        try:
+            ruling = await gate.aserve(self._head(), kept.read)
+            self.answer(ruling.response if isinstance(ruling, Answer) else otherwise)
         finally:
             kept.close()
 

@@ -26,9 +26,9 @@ class Relay:
         loop: asyncio.AbstractEventLoop,
         upstream_tls: ssl.SSLContext | None = None,
     ) -> None:
-        gate.must_guard()
         self.gate = gate
         self.settings = settings
+        self.stands_alone = not settings.upstreams
         self.loop = loop
         self.counters = Counters()
         self.upstreams = Upstreams(settings, upstream_tls, loop)

@@ -1,4 +1,4 @@
-"""A real `caputchin-gate proxy`, as a process of its own.
+"""A real `caputchin-gate proxy`, as a process of its own; `serve` where there is no upstream.
 
 with sidecar(tmp_path, upstream="http://127.0.0.1:8000", sidecar={"workers": 2}) as running:
     exchange(running.port, b"GET / ...")
@@ -65,15 +65,17 @@ def children(process_id: int) -> list[int]:
 
 
 @contextmanager
-def sidecar(folder: Path, upstream: str | list[str], **settings: Any) -> Iterator[Running]:
+def sidecar(folder: Path, upstream: str | list[str] | None, **settings: Any) -> Iterator[Running]:
     """`settings` are keys of gate.toml over those of the tests' application; the store is in the folder."""
     config = folder / "gate.toml"
-    table = {"listen": "127.0.0.1:0", "upstream": upstream, **settings.pop("sidecar", {})}
+    command = "serve" if upstream is None else "proxy"
+    table = {"listen": "127.0.0.1:0", **({"upstream": upstream} if upstream is not None else {})}
+    table |= settings.pop("sidecar", {})
     config.write_text(as_toml({**SETTINGS, "store": f"sqlite://{folder}/gate.db", **settings, "sidecar": table}))
     log = folder / "log"
     with log.open("ab") as errors:  # who reads it at the same time must not move where is written
         process = subprocess.Popen(
-            [sys.executable, "-m", "caputchin_gate", "proxy", str(config)],
+            [sys.executable, "-m", "caputchin_gate", command, str(config)],
             cwd=ROOT,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
             stdin=subprocess.DEVNULL,

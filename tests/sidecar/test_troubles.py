@@ -234,6 +234,28 @@ def test_a_client_that_does_not_read_makes_the_application_wait_and_is_given_up(
         assert len(read_all(connection)) < 90_000_000
 
 
+def test_a_client_that_stops_reading_while_its_connection_ends_is_given_up_too(tmp_path: Path) -> None:
+    early = Play(b"HTTP/1.1 200 OK\r\nContent-Length: 3000000\r\n\r\n" + b"x" * 3_000_000, early=True)
+    limits = {"body_timeout": "1s", "connections_per_client": 1}
+    with (
+        Scripted([early]) as upstream,
+        sidecar(tmp_path, upstream.url, limits=limits) as running,
+        socket.socket() as connection,
+    ):
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.connect(("127.0.0.1", running.port))
+        connection.sendall(b"POST /open HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nx")
+        time.sleep(0.3)
+        left = 2_900_000
+        while left > 0:
+            left -= len(connection.recv(min(left, 65536)))
+        upstream.play(Play())
+        end = time.monotonic() + 6
+        while exchange(running.port, GET).status == 503:
+            assert time.monotonic() < end, "its connection is held"
+            time.sleep(0.1)
+
+
 def resident(running: Running) -> int:
     (worker,) = running.workers()
     return int(Path(f"/proc/{worker}/statm").read_text().split()[1]) * 4096
