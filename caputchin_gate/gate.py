@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
@@ -15,11 +16,12 @@ from caputchin_gate.assembly import own_endpoints, route_table, verifiers_of, wa
 from caputchin_gate.client_address import TrustedProxies, client_of, looks_proxied
 from caputchin_gate.clock import Clock
 from caputchin_gate.config import Configuration, Route
-from caputchin_gate.decision_log import log_decision, logger, place_of, words_of
+from caputchin_gate.decision_log import log_decision, words_of
 from caputchin_gate.drivers import World, ano_body, arun, no_body, run
 from caputchin_gate.effects import BodyEnd, Effect, LastPiece
 from caputchin_gate.endpoints.answers import refused
 from caputchin_gate.errors import ConfigurationError, Problem
+from caputchin_gate.events import tell, tell_broken
 from caputchin_gate.http_client import HttpClient
 from caputchin_gate.kept_body import Budget
 from caputchin_gate.marks import MarkedView, rules_of
@@ -139,7 +141,7 @@ class Gate:
         self._expects_no_proxy = (in_process or configuration.has_receipts) and not top["trusted_proxies"]
         self.warnings = tuple(warnings_of(configuration))
         for warning in self.warnings:
-            logger.warning("%s", warning)
+            tell(logging.WARNING, "setting-warning", warning)
 
     # By hand
 
@@ -217,7 +219,7 @@ class Gate:
         other.warnings = tuple(warnings_of(configuration))
         for warning in other.warnings:
             if warning not in self.warnings:
-                logger.warning("%s", warning)
+                tell(logging.WARNING, "setting-warning", warning)
         return other
 
     def must_guard(self) -> None:
@@ -273,11 +275,12 @@ class Gate:
             self._expects_no_proxy = False
             # A server that believes forwarding headers itself may call anything a peer.
             peer = client_of(head, self._settings.trusted_proxies) or "a peer without an address"
-            logger.warning("%s forwards requests and is not in trusted_proxies: all its visitors are one client", peer)
+            message = f"{peer} forwards requests and is not in trusted_proxies: all its visitors are one client"
+            tell(logging.WARNING, "proxy-not-trusted", message, peer=peer)
 
     def _broken(self, failure: Exception, head: RequestHead) -> Ruling:
         """Whatever breaks between match and verdict is a refusal (threats.md R5); the gate's own paths speak JSON."""
-        logger.error("internal error: %s", place_of(failure))
+        tell_broken(failure)
         path = head.path.removeprefix(head.root_path)
         if self._own_paths is not None and path.startswith(self._own_paths):
             return Answer(refused(503, "unavailable", retry_after=5))
@@ -309,7 +312,7 @@ class Gate:
             try:
                 listener(decision)
             except Exception as failure:
-                logger.error("a listener of decisions failed: %s", place_of(failure))
+                tell_broken(failure, "a listener of decisions failed")
         return ruling
 
     # The end

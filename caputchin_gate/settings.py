@@ -649,6 +649,12 @@ SIDECAR: Final[Mapping[str, Setting]] = {
     ),
     "workers": Setting(whole(1, 256), 1, "How many processes share the work.", "2"),
     "websockets": Setting(flag, True, "Whether WebSockets pass, on paths that no rule guards.", "false"),
+    "log_format": Setting(
+        choice("auto", "text", "json"),
+        "auto",
+        "The lines of the log; auto is text on a terminal, and JSON elsewhere.",
+        '"json"',
+    ),
     "sign_verdicts": Setting(
         signing_key, None, "Signs what the application is told about the decision.", '{ env = "GATE_VERDICT_KEY" }'
     ),

@@ -14,6 +14,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--listen", metavar="ADDRESS", action="append", help="where clients connect; may be repeated")
     parser.add_argument("--admin", metavar="ADDRESS", help="where health, metrics and the dashboard are")
     parser.add_argument("--workers", metavar="N", type=whole, help="how many processes share the work")
+    parser.add_argument(
+        "--log-format", choices=("auto", "text", "json"), help="of the lines on stderr; auto is text on a terminal"
+    )
 
 
 def run(typed: argparse.Namespace, more: dict[str, Any], *, alone: bool) -> int:

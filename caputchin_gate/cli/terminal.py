@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -20,7 +21,9 @@ class WrongUse(Exception):
 
 
 def complain(sentence: str) -> None:
-    """One line on stderr."""
+    """One line on stderr, after those that a log still keeps."""
+    for handler in logging.getLogger().handlers:
+        handler.flush()
     print("caputchin-gate:", one_line(sentence), file=sys.stderr)
 
 

@@ -12,14 +12,15 @@ It decides who acts next, and moves no bytes itself.
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import time
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, Final, assert_never
 
 from caputchin_gate.awaited_body import AwaitedBody
-from caputchin_gate.decision_log import logger, place_of
 from caputchin_gate.effects import BodyEnd
+from caputchin_gate.events import tell, tell_broken
 from caputchin_gate.kept_body import KeptBody
 from caputchin_gate.messages import RequestHead
 from caputchin_gate.messages import Response as OwnResponse
@@ -122,7 +123,7 @@ class Exchange:
         try:
             await work
         except Exception as failure:
-            logger.error("internal error: %s", place_of(failure))
+            tell_broken(failure)
             self.fail(502)
 
     async def _guard(self) -> None:
@@ -346,7 +347,8 @@ class Exchange:
 
     def broken(self, connection: UpstreamConnection, why: str) -> None:
         """What the application sent is no answer that we pass on."""
-        logger.warning("%s answers with %s", connection.server.address, why)
+        address = str(connection.server.address)
+        tell(logging.WARNING, "upstream-malformed", f"{address} answers with {why}", upstream=address, why=why)
         self._upstream = None
         connection.release()
         self.fail(502)
