@@ -18,7 +18,7 @@ import socket
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any, Final, NoReturn
 
 from caputchin_gate import ConfigurationError, Passed, Verdict, __version__, load_gate
@@ -143,7 +143,8 @@ def check(typed: argparse.Namespace) -> int:
         _list_problems(failure, typed.file)
         return FINDING
     for warning in gate.warnings:
-        complain(f"{typed.file}: warning: {warning}")
+        place = warning.place or typed.file
+        complain(f"{place}: warning: {replace(warning, place=None)}")
     gate.close()
     print(one_line(f"{typed.file}: no problems"))
     return DONE
@@ -170,7 +171,7 @@ def verify(typed: argparse.Namespace) -> int:
 
 def _list_problems(failure: ConfigurationError, file: str) -> None:
     for problem in failure.problems:
-        complain(str(problem) if problem.setting.startswith(os.path.basename(file)) else f"{file}: {problem}")
+        complain(str(problem) if problem.place is not None else f"{file}: {problem}")
 
 
 def _as_json(verdict: Verdict) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from caputchin_gate.addresses import Address
 from caputchin_gate.assembly import own_endpoints, route_table, verifiers_of, warnings_of
 from caputchin_gate.client_address import TrustedProxies, client_of, looks_proxied
 from caputchin_gate.clock import Clock
-from caputchin_gate.config import Configuration, Route
+from caputchin_gate.config import Configuration
 from caputchin_gate.decision_log import log_decision, logger, place_of, words_of
 from caputchin_gate.drivers import World, ano_body, arun, no_body, run
 from caputchin_gate.effects import BodyEnd, Effect, LastPiece
@@ -27,8 +27,10 @@ from caputchin_gate.own_paths import handle, serve
 from caputchin_gate.policy import Answer, PassOn, Ruling, Settings, opens_websocket, rule_on
 from caputchin_gate.provider_tables import InProcessProvider
 from caputchin_gate.providers import Upstream
+from caputchin_gate.route_tables import Route
 from caputchin_gate.secret import Secret
 from caputchin_gate.settings import TOP
+from caputchin_gate.sources import Typed, gather
 from caputchin_gate.stores import AwaitedStore, Store, open_store
 from caputchin_gate.traffic import Traffic
 from caputchin_gate.verdict import Decision, Failed, Reason, Verdict
@@ -85,6 +87,8 @@ class Gate:
         `caputchin_gate.providers`. The other arguments are the keys of gate.toml (see `GateOptions`).
     clock: time and randomness, for tests.
 
+    No environment variable changes what is typed here; `load_gate` heeds them.
+
     Raises ConfigurationError, which lists every problem of the settings at once. Safe to share between threads,
     event loops, and processes that fork after it was made.
     """
@@ -96,9 +100,9 @@ class Gate:
         clock: Clock | None = None,
         **options: Unpack[GateOptions],
     ) -> None:
-        self._assemble(config.read(_as_tables(provider, options)), clock or SYSTEM_CLOCK)
+        self._assemble(config.read(_as_tables(provider, options)), clock or SYSTEM_CLOCK, lambda warning: warning)
 
-    def _assemble(self, configuration: Configuration, clock: Clock) -> None:
+    def _assemble(self, configuration: Configuration, clock: Clock, placed: Callable[[Problem], Problem]) -> None:
         top = configuration.top
         self._listeners: list[Callable[[Decision], object]] = []
         self._store: Store = open_store(top["store"])
@@ -131,7 +135,7 @@ class Gate:
         self.untouched = self._settings.routes.untouched
         self.trusted_proxies = trusted
         self._expects_no_proxy = (in_process or configuration.has_receipts) and not top["trusted_proxies"]
-        self.warnings = tuple(warnings_of(configuration))
+        self.warnings = tuple(map(placed, warnings_of(configuration)))
         for warning in self.warnings:
             logger.warning("%s", warning)
 
@@ -277,15 +281,23 @@ class Gate:
             self._store.close()
 
 
-def load_gate(path: str | Path) -> Gate:
-    """The gate that a TOML file describes. Raises ConfigurationError with every problem of the file."""
-    return gate_of(config.read(config.load(path), must_guard=True))
+def load_gate(path: str | Path | None = None) -> Gate:
+    """The gate that a TOML file describes, with what environment variables say in its place; without a file they say
+    all. Raises ConfigurationError with every problem, each with its place in the file.
+    """
+    return gate_of(gather(path, os.environ))
 
 
-def gate_of(configuration: Configuration) -> Gate:
+def gate_of(typed: Typed) -> Gate:
+    """The gate of what was typed, wherever that was."""
+    with typed.placing():
+        return gate_from(config.read(typed.tables, must_guard=True), typed.placed)
+
+
+def gate_from(configuration: Configuration, placed: Callable[[Problem], Problem]) -> Gate:
     """The gate of settings that were read already."""
     gate = Gate.__new__(Gate)
-    gate._assemble(configuration, SYSTEM_CLOCK)
+    gate._assemble(configuration, SYSTEM_CLOCK, placed)
     return gate
 
 

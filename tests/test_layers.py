@@ -15,6 +15,7 @@ LEVELS = (
     ("__init__", "errors", "secret", "clock", "messages", "verdict", "effects"),
     (
         "durations",
+        "toml_places",
         "addresses",
         "target_views",
         "path_patterns",
@@ -32,7 +33,19 @@ LEVELS = (
     ),
     ("decision_log", "traffic", "quotas", "verification", "endpoints", "policy", "forward_auth", "own_paths"),
     ("http_client", "body_pace", "kept_body", "awaited_body", "stores", "asn", "drivers"),
-    ("settings", "tables", "provider_tables", "config", "assembly", "gate"),
+    (
+        "settings",
+        "tables",
+        "provider_tables",
+        "route_tables",
+        "site_problems",
+        "gate_file",
+        "environment",
+        "sources",
+        "config",
+        "assembly",
+        "gate",
+    ),
     ("asgi", "wsgi", "starlette", "fastapi", "flask", "django", "testing"),
     ("sidecar", "demo", "serve", "cli", "__main__"),
 )

@@ -3,33 +3,29 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping
 from typing import Any
 
 from caputchin_gate import config
-from caputchin_gate.gate import gate_of
+from caputchin_gate.gate import gate_from
 from caputchin_gate.sidecar.listening import url_of
 from caputchin_gate.sidecar.settings import relay_settings
 from caputchin_gate.sidecar.supervisor import Supervisor
 from caputchin_gate.sidecar.tls import listening_context, upstream_context
 from caputchin_gate.sidecar.worker import Service
+from caputchin_gate.sources import gather
 
 
-def prepare(path: str, typed: Mapping[str, Any]) -> Service:
-    """Read the file, with what was typed in place of its [sidecar] keys. Raises ConfigurationError."""
-    tables = config.load(path)
-    table = tables.get("sidecar", {})
-    if isinstance(table, dict):
-        tables["sidecar"] = {**table, **typed}
-    configuration = config.read(tables, must_guard=True)
-    settings = relay_settings(configuration)
-    return Service(
-        gate=gate_of(configuration),
-        settings=settings,
-        sockets=(),
-        tls=listening_context(settings),
-        upstream_tls=upstream_context(settings),
-    )
+def prepare(path: str, options: Mapping[str, Any]) -> Service:
+    """Read the file and the environment, with `options` in place of keys of [sidecar]. Raises ConfigurationError."""
+    typed = gather(path, os.environ, {f"sidecar.{key}": value for key, value in options.items()})
+    with typed.placing():
+        configuration = config.read(typed.tables, must_guard=True)
+        settings = relay_settings(configuration)
+        tls, upstream_tls = listening_context(settings), upstream_context(settings)
+        gate = gate_from(configuration, typed.placed)
+    return Service(gate=gate, settings=settings, sockets=(), tls=tls, upstream_tls=upstream_tls)
 
 
 def serve(path: str, typed: Mapping[str, Any]) -> bool:
