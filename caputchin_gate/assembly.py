@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from caputchin_gate.addresses import Address
 from caputchin_gate.client_address import TrustedProxies
 from caputchin_gate.clock import Clock
 from caputchin_gate.config import Configuration
@@ -244,7 +245,7 @@ def route_table(
     keys = _signing_keys(configuration.in_process["signing_key"], store) if configuration.has_receipts else ()
     for route in configuration.routes:
         terms = _terms(route, configuration, verifiers, keys)
-        rules.append(Rule(route.match, terms, route.table["method_override"]))
+        rules.append(Rule(route.match, terms, route.table["method_override"], if_needed=route.if_needed))
     return RouteTable(rules, configuration.top["exempt"])
 
 
@@ -315,6 +316,8 @@ def warnings_of(configuration: Configuration) -> Iterator[Problem]:
     top = configuration.top
     if {"0.0.0.0/0", "::/0"} & set(top["trusted_proxies"]):
         yield Problem("trusted_proxies", "trusts everybody: every client chooses the address it is known by")
+    if configuration.sidecar["upstream"] and not top["trusted_proxies"]:
+        yield from _unknown_proxies(configuration.sidecar["listen"])
     for name, provider in configuration.providers.items():
         if isinstance(provider, Upstream):
             path = "provider" if name == configuration.default_provider else f"providers.{name}"
@@ -332,3 +335,13 @@ def warnings_of(configuration: Configuration) -> Iterator[Problem]:
     if bundle is not None and HOST not in bundle[WIDGET]:
         what = f"{HOST.decode()} does not stand in it, so it is served as it is"
         yield Problem("in_process.caputchin.widget", what)
+
+
+def _unknown_proxies(listening: Sequence[Address]) -> Iterator[Problem]:
+    """Where visitors do not reach the sidecar themselves, what connects is a proxy."""
+    for address in listening:
+        if address.is_local:
+            what = f"is empty, and only a proxy reaches {address}: all its visitors are one client"
+            fix = 'name it, as in trusted_proxies = ["unix"]' if address.path else "name its address"
+            yield Problem("trusted_proxies", what, fix)
+            return

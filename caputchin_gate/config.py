@@ -6,7 +6,7 @@ What each key means stands in `settings/`. Nothing is ignored in silence: an unk
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,13 +15,17 @@ from caputchin_gate.engines.cap_work import Work
 from caputchin_gate.errors import ConfigurationError, Problem
 from caputchin_gate.hardening import Thresholds
 from caputchin_gate.provider_tables import Provider, read_providers
-from caputchin_gate.route_tables import GuardedRoute, read_routes, route_problems
+from caputchin_gate.route_tables import GuardedRoute, Route, read_marked, read_routes, route_problems
 from caputchin_gate.settings import TOP
 from caputchin_gate.site_problems import site_problems
 from caputchin_gate.tables import Table, read_table
 from caputchin_gate.traffic import Watch
 
 NOTHING_PROTECTED: Final = Problem("protect", "nothing is protected", 'add protect = ["POST /contact"]')
+
+
+# What is kept as it was read, and not as it was typed: secrets stand there in the open.
+_READ_ELSEWHERE: Final = frozenset({"provider", "providers", "protect", "route"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +83,21 @@ def read(typed: Table, *, must_guard: bool = False) -> Configuration:
         problems.append(NOTHING_PROTECTED)
     if problems:
         raise ConfigurationError(problems)
-    return Configuration(top, routes, named, default)
+    return Configuration({key: top[key] for key in top if key not in _READ_ELSEWHERE}, routes, named, default)
+
+
+def with_marked(configuration: Configuration, particular: Sequence[Route], plain: Sequence[Route]) -> Configuration:
+    """The configuration with the routes of marked views: those with options of their own before all others, those
+    without behind them, for what no other route guards. Raises ConfigurationError with every problem of them.
+    """
+    problems: list[Problem] = []
+    first = read_marked(particular, problems)
+    last = read_marked(plain, problems, if_needed=True)
+    routes = (*first, *configuration.routes, *last)
+    problems += route_problems(routes, configuration.top, configuration.providers, configuration.default_provider)
+    if problems:
+        raise ConfigurationError(problems)
+    return dataclasses.replace(configuration, routes=routes)
 
 
 def _concerns_routes(problem: Problem) -> bool:

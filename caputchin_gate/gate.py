@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, Literal, TypedDict, TypeVar, Unpack
 
 from caputchin_gate import config
-from caputchin_gate.addresses import Address
 from caputchin_gate.assembly import own_endpoints, route_table, verifiers_of, warnings_of
 from caputchin_gate.client_address import TrustedProxies, client_of, looks_proxied
 from caputchin_gate.clock import Clock
@@ -22,6 +22,7 @@ from caputchin_gate.endpoints.answers import refused
 from caputchin_gate.errors import ConfigurationError, Problem
 from caputchin_gate.http_client import HttpClient
 from caputchin_gate.kept_body import Budget
+from caputchin_gate.marks import MarkedView, rules_of
 from caputchin_gate.messages import RequestHead
 from caputchin_gate.own_paths import handle, serve
 from caputchin_gate.policy import Answer, PassOn, Ruling, Settings, opens_websocket, rule_on
@@ -30,7 +31,7 @@ from caputchin_gate.providers import Upstream
 from caputchin_gate.route_tables import Route
 from caputchin_gate.secret import Secret
 from caputchin_gate.settings import TOP
-from caputchin_gate.sources import Typed, gather
+from caputchin_gate.sources import gather
 from caputchin_gate.stores import AwaitedStore, Store, open_store
 from caputchin_gate.traffic import Traffic
 from caputchin_gate.verdict import Decision, Failed, Reason, Verdict
@@ -100,10 +101,13 @@ class Gate:
         clock: Clock | None = None,
         **options: Unpack[GateOptions],
     ) -> None:
-        self._assemble(config.read(_as_tables(provider, options)), clock or SYSTEM_CLOCK, lambda warning: warning)
+        self._assemble(config.read(_as_tables(provider, options)), clock or SYSTEM_CLOCK)
 
-    def _assemble(self, configuration: Configuration, clock: Clock, placed: Callable[[Problem], Problem]) -> None:
+    def _assemble(
+        self, configuration: Configuration, clock: Clock, placed: Callable[[Problem], Problem] = lambda warning: warning
+    ) -> None:
         top = configuration.top
+        self._configuration = configuration
         self._listeners: list[Callable[[Decision], object]] = []
         self._store: Store = open_store(top["store"])
         self._world = World(HttpClient(connections=configuration.limits["verifications"]), self._store)
@@ -113,6 +117,7 @@ class Gate:
         in_process = any(isinstance(provider, InProcessProvider) for provider in configuration.providers.values())
         log_key = os.urandom(16)
         endpoints = own_endpoints(configuration, self._store, clock, trusted, log_key) if in_process else None
+        self._endpoints = endpoints
         self._verifiers = verifiers_of(configuration, endpoints)
         self._default = self._verifiers[configuration.default_provider]
         self._traffic = endpoints.traffic if endpoints is not None else Traffic()
@@ -130,7 +135,6 @@ class Gate:
         self._is_asked = top["forward_auth"] is not None
         self.serves_own_paths = in_process or self._is_asked
         self._own_paths = configuration.in_process["mount"] + "/" if self.serves_own_paths else None
-        self.listen: Address = configuration.sidecar["listen"][0]
         self.body_timeout: float = configuration.limits["body_timeout"]
         self.untouched = self._settings.routes.untouched
         self.trusted_proxies = trusted
@@ -171,7 +175,32 @@ class Gate:
         states = self._traffic.states(self._settings.verification.clock.now())
         return {site_key: words_of(state) for site_key, state in states.items()}
 
+    @property
+    def policy(self) -> Settings:
+        """All that decides about requests, for those who explain or audit it."""
+        return self._settings
+
     # For the doors
+
+    def guarding(self, views: Iterable[MarkedView]) -> Gate:
+        """This gate with the rules of marked views (`marks.py`) beside its own: another one for one application, that
+        shares all the rest, from the store to the listeners.
+
+        Raises ConfigurationError with every mark that can't be kept.
+        """
+        configuration = config.with_marked(self._configuration, *rules_of(views))
+        other = copy(self)
+        other._configuration = configuration
+        routes = route_table(configuration, self._verifiers, self._endpoints, self._store)
+        other._settings = replace(self._settings, routes=routes)
+        other._guards = bool(configuration.routes)
+        other.untouched = routes.untouched
+        known = {replace(warning, place=None) for warning in self.warnings}
+        added = tuple(warning for warning in warnings_of(configuration) if warning not in known)
+        other.warnings = (*self.warnings, *added)
+        for warning in added:
+            logger.warning("%s", warning)
+        return other
 
     def must_guard(self) -> None:
         """Raises ConfigurationError when no route is protected: a door before that would be a mistake."""
@@ -281,21 +310,25 @@ class Gate:
             self._store.close()
 
 
-def load_gate(path: str | Path | None = None) -> Gate:
+def load_gate(path: str | Path | None = None, *, must_guard: bool = False) -> Gate:
     """The gate that a TOML file describes, with what environment variables say in its place; without a file they say
-    all. Raises ConfigurationError with every problem, each with its place in the file.
+    all. Raises ConfigurationError with every problem, and where it was typed.
+
+    must_guard: whether a file without any route is a problem already here, and not only to a door that finds no marked
+        view either.
     """
-    return gate_of(gather(path, os.environ))
-
-
-def gate_of(typed: Typed) -> Gate:
-    """The gate of what was typed, wherever that was."""
+    typed = gather(path, os.environ)
     with typed.placing():
-        return gate_from(config.read(typed.tables, must_guard=True), typed.placed)
+        return gate_of(config.read(typed.tables, must_guard=must_guard), typed.placed)
 
 
-def gate_from(configuration: Configuration, placed: Callable[[Problem], Problem]) -> Gate:
-    """The gate of settings that were read already."""
+def gate_from(settings: Mapping[str, Any]) -> Gate:
+    """The gate that a table with the keys of gate.toml describes: a framework's own settings."""
+    return gate_of(config.read(settings))
+
+
+def gate_of(configuration: Configuration, placed: Callable[[Problem], Problem] = lambda warning: warning) -> Gate:
+    """The gate of settings that were read already. `placed` knows where a setting was typed."""
     gate = Gate.__new__(Gate)
     gate._assemble(configuration, SYSTEM_CLOCK, placed)
     return gate

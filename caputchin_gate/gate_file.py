@@ -21,7 +21,7 @@ class GateFile:
     """What was typed into a file, and where."""
 
     name: str
-    tables: dict[str, Any]
+    tables: dict[str, Any] = field(repr=False)
     text: str = field(default="", repr=False)
 
     def place_of(self, setting: str) -> Place:

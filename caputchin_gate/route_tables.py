@@ -52,10 +52,15 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class GuardedRoute:
-    """A route that was read; its path tells where it was typed, as in `protect[1]`."""
+    """A route that was read.
+
+    path:      where it was typed, as in `protect[1]`
+    if_needed: it need not match anything: a marked view asks for no more than that some route guards it
+    """
 
     path: str
     table: Table
+    if_needed: bool = False
 
     @property
     def match(self) -> str:
@@ -83,6 +88,13 @@ def _tables(top: Table, problems: list[Problem]) -> Iterator[tuple[str, Table]]:
             case _:
                 problems.append(Problem(path, "is neither a text nor a Route"))
     yield from ((f"route[{index}]", table) for index, table in enumerate(top["route"]))
+
+
+def read_marked(views: Iterable[Route], problems: list[Problem], *, if_needed: bool = False) -> Iterator[GuardedRoute]:
+    """The routes of marked views."""
+    for route in views:
+        path = f"view {route.match!r}"
+        yield GuardedRoute(path, read_table(route.as_table(), ROUTE, path, problems), if_needed)
 
 
 # What is wrong with them
@@ -129,7 +141,10 @@ def _reported(provider: Provider | None) -> frozenset[str]:
 
 def _pattern_problems(routes: Sequence[GuardedRoute], top: Table) -> Iterator[Problem]:
     """What is wrong with the patterns, alone or together."""
-    rules = [Rule(route.match, _terms_of(route, top), route.table["method_override"]) for route in routes]
+    rules = [
+        Rule(route.match, _terms_of(route, top), route.table["method_override"], if_needed=route.if_needed)
+        for route in routes
+    ]
     try:
         RouteTable(rules, top["exempt"])
     except ConfigurationError as failure:
@@ -142,7 +157,8 @@ def where_typed(problems: Iterable[Problem], routes: Sequence[GuardedRoute], top
     paths |= {route.match: route.path for route in routes}
     for problem in problems:
         path = paths.get(problem.setting, problem.setting)
-        yield dataclasses.replace(problem, setting=path, shown=f"{problem.setting!r}:")
+        shown = "" if problem.setting in path else f"{problem.setting!r}:"
+        yield dataclasses.replace(problem, setting=path, shown=shown)
 
 
 def _terms_of(route: GuardedRoute, top: Table) -> Table:

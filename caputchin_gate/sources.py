@@ -39,7 +39,7 @@ class Override:
 class Typed:
     """All that was typed, in one table."""
 
-    tables: Table
+    tables: Table = field(repr=False)
     file: GateFile | None = None
     overriding: Mapping[str, Override] = field(default_factory=dict)
 

@@ -21,6 +21,7 @@ from caputchin_gate.messages import HttpReply
 from caputchin_gate.providers import Retry, Submission, Upstream, token_key
 from caputchin_gate.quotas import Quota
 from caputchin_gate.traffic import USED, Traffic
+from caputchin_gate.values import value
 from caputchin_gate.verdict import OUTAGES, Cause, Failed, Misconfigured, Passed, Reason, Unavailable, Verdict
 
 _TELLING: Final = 6  # characters of a secret or a token that are too many to be told
@@ -56,7 +57,7 @@ class Demands:
     max_age: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Visitor:
     """Who submitted the token, as far as it is known: the canonical address, and an e-mail address or its domain."""
 

@@ -191,7 +191,7 @@ def test_a_gate_without_a_file_is_made_of_variables_alone(monkeypatch: pytest.Mo
 def test_without_a_file_what_is_missing_is_told_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CAPUTCHIN_GATE_PROVIDER__KIND", "caputchin")
     with pytest.raises(ConfigurationError) as caught:
-        load_gate()
+        load_gate(must_guard=True)
     assert {problem.setting for problem in caught.value.problems} == {"provider.secret", "protect"}
 
 

@@ -242,6 +242,25 @@ def test_what_may_not_pass_is_a_refusal(
         assert (b"<h1>" in response.body) == (method != "HEAD")
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "FOO"])
+def test_an_upgrade_makes_no_exemption_out_of_that_of_another_method(kind: str, method: str) -> None:
+    gate = Gate(
+        provider="caputchin",
+        verification="in-process",
+        protect=["/hooks/{name}"],
+        exempt=["POST /hooks/stripe"],
+        token_from=["header", "cookie"],
+        store="memory",
+        trusted_proxies=["10.0.0.0/8"],
+        forward_auth=kind,
+    )
+    upgrade = {"upgrade": ("websocket",)}
+    assert answer_to(gate, asking(kind, method, "/hooks/stripe", headers=upgrade)).status == 403
+    for exempt in ("GET", "POST"):  # a handshake is a GET
+        assert answer_to(gate, asking(kind, exempt, "/hooks/stripe", headers=upgrade)).status == 204
+
+
 def test_a_token_is_good_for_one_question() -> None:
     gate, token = make_gate(), fresh_token()
     head = asking("caddy", headers={"x-caputchin-token": (token,)})

@@ -1,6 +1,7 @@
 """One request and its answer, between two connections.
 
-    begin      untouched: straight on; else the policy decides in a task that is cancelled with the client
+    begin      untouched: straight on; else the policy decides in a task that is cancelled with the client. Where the
+               gate stands alone, its own paths are answered, and nothing else is there
     send       head and body to the application, the body as it comes
     pass_...   the answer back, as it comes
     end        both connections are free, or closed
@@ -85,9 +86,15 @@ class Exchange:
     def begin(self) -> None:
         path, raw_path = paths_of(self.request.target)
         untouched = self._relay.gate.untouched(path, raw_path, "")
+        if self._relay.stands_alone:
+            if untouched:
+                self.answer(answers.NOT_FOUND)
+            else:
+                self._run(self._answer_own(answers.NOT_FOUND))
+            return
         if self.request.upgrade is not None and self._asks_for_websocket():
             if not untouched and not self._relay.gate.opens_websocket(self._head()):
-                self.answer(answers.WEBSOCKET_REFUSED)
+                self._run(self._answer_own(answers.WEBSOCKET_REFUSED))
                 return
             self._upgrading = untouched = True
         if untouched:
@@ -119,7 +126,10 @@ class Exchange:
 
     async def _guard(self) -> None:
         gate = self._relay.gate
-        kept = AwaitedBody(KeptBody(gate.budget), self.body.next)
+        body = self.request.body
+        kept_body = KeptBody(gate.budget)
+        kept_body.expected = body.length if isinstance(body, FixedLength) else 0
+        kept = AwaitedBody(kept_body, self.body.next)
         try:
             match await gate.ahandle(self._head(), kept.read):
                 case PassOn():
@@ -132,6 +142,16 @@ class Exchange:
                     self.answer(response)
                 case ruling:
                     assert_never(ruling)
+        finally:
+            kept.close()
+
+    async def _answer_own(self, otherwise: OwnResponse) -> None:
+        """The answer of an own path of the gate, or else this one."""
+        gate = self._relay.gate
+        kept = AwaitedBody(KeptBody(gate.budget), self.body.next)
+        try:
+            ruling = await gate.aserve(self._head(), kept.read)
+            self.answer(ruling.response if isinstance(ruling, Answer) else otherwise)
         finally:
             kept.close()
 
@@ -300,11 +320,21 @@ class Exchange:
         if self._over:
             return
         self._upstream = None
-        if connection.reused and not connection.heard and self._is_repeatable and not self._retried:
-            self._retried = True  # it was closing the connection while we wrote (framing.md st-19)
-            self._run(self._forward_over_new(connection.server))
+        again = self._where_again(connection)
+        if again is not None:
+            self._retried = True
+            self._run(self._forward_over_new(again))
         else:
             self.fail(502)
+
+    def _where_again(self, connection: UpstreamConnection) -> Server | None:
+        """Where a request is sent once more whose connection was closed without a byte of an answer."""
+        if connection.heard or self._retried or not self._is_repeatable:
+            return None
+        other = self._relay.upstreams.other_than(connection.server)
+        if other is None and connection.reused:  # it was closing it while we wrote (framing.md st-19)
+            return connection.server
+        return other
 
     def broken(self, connection: UpstreamConnection, why: str) -> None:
         """What the application sent is no answer that we pass on."""

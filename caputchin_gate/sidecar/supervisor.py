@@ -29,6 +29,7 @@ from caputchin_gate.decision_log import place_of
 from caputchin_gate.errors import ConfigurationError
 from caputchin_gate.sidecar import worker
 from caputchin_gate.sidecar.listening import CantListen, close_listening, open_listening
+from caputchin_gate.sidecar.service_manager import ServiceManager
 from caputchin_gate.sidecar.worker import Service
 
 logger: Final = logging.getLogger("caputchin_gate")
@@ -57,6 +58,7 @@ class Supervisor:
 
     def __init__(self, prepare: Callable[[], Service]) -> None:
         self._prepare = prepare
+        self._manager = ServiceManager(os.environ)
         self._sockets: dict[Address, socket.socket] = {}
         self._workers: list[Worker] = []
         self._current = self._with_sockets(prepare())
@@ -95,13 +97,13 @@ class Supervisor:
                 if not told and self._next is None and not self._ending:
                     told = True
                     started(self._current)
+                    self._manager.ready(_status(self._current))
         finally:
             signal.set_wakeup_fd(-1)
             for number, handler in before.items():
                 signal.signal(number, handler)
             self._selector.close()
-            for listening in self._sockets.values():
-                close_listening(listening)
+            self._close_sockets()
         return not self._failed
 
     # Generations
@@ -130,14 +132,19 @@ class Supervisor:
         if self._next is not None:
             logger.error("reload: the last one is not done yet")
             return
+        self._manager.reloading()
         try:
             service = self._with_sockets(self._prepare())
         except ConfigurationError as failure:
-            logger.error("reload refused, nothing changes: %s", "; ".join(map(str, failure.problems)))
+            self._refuse_reload("; ".join(map(str, failure.problems)))
         except CantListen as failure:
-            logger.error("reload refused, nothing changes: %s", failure)
+            self._refuse_reload(str(failure))
         else:
             self._begin(service)
+
+    def _refuse_reload(self, why: str) -> None:
+        logger.error("reload refused, nothing changes: %s", why)
+        self._manager.ready(f"{_status(self._current)}; the last reload was refused, see the log")
 
     def _take_over(self, service: Service) -> None:
         """The new generation is ready: the old one takes nothing new any more."""
@@ -150,6 +157,7 @@ class Supervisor:
         self._close_unused()
         if reloaded:
             logger.warning("reload: the new settings are in use")
+            self._manager.ready(_status(service))
 
     def _give_up(self, why: str) -> None:
         """The new generation does not start."""
@@ -162,8 +170,12 @@ class Supervisor:
             self._failed = True
             self._end()
         else:
-            logger.error("reload refused, nothing changes: the new workers do not start (%s)", why)
+            self._refuse_reload(f"the new workers do not start ({why})")
             self._close_unused()
+
+    def _close_sockets(self) -> None:
+        while self._sockets:
+            close_listening(self._sockets.popitem()[1])
 
     def _close_unused(self) -> None:
         for address in self._sockets.keys() - set(self._current.settings.listen):
@@ -250,17 +262,20 @@ class Supervisor:
 
     def _end(self) -> None:
         self._ending = True
+        self._manager.stopping()
         self._replace_at.clear()
         self._kill_at = time.monotonic() + self._current.settings.timeouts.drain + KILL_AFTER
         for one in self._workers:
             self._send(one, worker.END)
+        self._close_sockets()  # else clients would be queued that nobody answers
 
     def _patience(self) -> float | None:
-        first = min(self._give_up_at, self._kill_at, *self._replace_at, math.inf)
+        first = min(self._give_up_at, self._kill_at, self._manager.beat_at, *self._replace_at)
         return None if first is math.inf else max(0.0, first - time.monotonic())
 
     def _look_at_the_clock(self) -> None:
         now = time.monotonic()
+        self._manager.beat(now)
         if now >= self._kill_at:
             self._kill_at = math.inf
             for one in self._workers:
@@ -270,6 +285,10 @@ class Supervisor:
         for due in [due for due in self._replace_at if due <= now]:
             self._replace_at.remove(due)
             self._spawn(self._current)
+
+
+def _status(service: Service) -> str:
+    return f"serving with {service.settings.workers} worker{'s' * (service.settings.workers > 1)}"
 
 
 def _open_as_many_files_as_may_be() -> None:
