@@ -15,7 +15,7 @@ from caputchin_gate import config
 from caputchin_gate.assembly import own_endpoints, route_table, verifiers_of, warnings_of
 from caputchin_gate.client_address import TrustedProxies, client_of, looks_proxied
 from caputchin_gate.clock import Clock
-from caputchin_gate.config import Configuration, Route
+from caputchin_gate.config import Configuration
 from caputchin_gate.decision_log import log_decision, words_of
 from caputchin_gate.drivers import World, ano_body, arun, no_body, run
 from caputchin_gate.effects import BodyEnd, Effect, LastPiece
@@ -30,9 +30,11 @@ from caputchin_gate.own_paths import handle, serve
 from caputchin_gate.policy import Answer, PassOn, Ruling, Settings, opens_websocket, rule_on
 from caputchin_gate.provider_tables import InProcessProvider
 from caputchin_gate.providers import Upstream
+from caputchin_gate.route_tables import Route
 from caputchin_gate.secret import Secret
 from caputchin_gate.secret_health import SecretHealth
 from caputchin_gate.settings import TOP
+from caputchin_gate.sources import gather
 from caputchin_gate.stores import AwaitedStore, Store, open_store
 from caputchin_gate.traffic import Traffic
 from caputchin_gate.verdict import Decision, Failed, Reason, Verdict
@@ -89,6 +91,8 @@ class Gate:
         `caputchin_gate.providers`. The other arguments are the keys of gate.toml (see `GateOptions`).
     clock: time and randomness, for tests.
 
+    No environment variable changes what is typed here; `load_gate` heeds them.
+
     Raises ConfigurationError, which lists every problem of the settings at once. Safe to share between threads,
     event loops, and processes that fork after it was made.
     """
@@ -102,7 +106,9 @@ class Gate:
     ) -> None:
         self._assemble(config.read(_as_tables(provider, options)), clock or SYSTEM_CLOCK)
 
-    def _assemble(self, configuration: Configuration, clock: Clock) -> None:
+    def _assemble(
+        self, configuration: Configuration, clock: Clock, placed: Callable[[Problem], Problem] = lambda warning: warning
+    ) -> None:
         top = configuration.top
         self._configuration = configuration
         self._listeners: list[Callable[[Decision], object]] = []
@@ -139,7 +145,7 @@ class Gate:
         self.untouched = self._settings.routes.untouched
         self.trusted_proxies = trusted
         self._expects_no_proxy = (in_process or configuration.has_receipts) and not top["trusted_proxies"]
-        self.warnings = tuple(warnings_of(configuration))
+        self.warnings = tuple(map(placed, warnings_of(configuration)))
         for warning in self.warnings:
             tell(logging.WARNING, "setting-warning", warning)
 
@@ -216,10 +222,11 @@ class Gate:
         other._settings = replace(self._settings, routes=routes)
         other._guards = bool(configuration.routes)
         other.untouched = routes.untouched
-        other.warnings = tuple(warnings_of(configuration))
-        for warning in other.warnings:
-            if warning not in self.warnings:
-                tell(logging.WARNING, "setting-warning", warning)
+        known = {replace(warning, place=None) for warning in self.warnings}
+        added = tuple(warning for warning in warnings_of(configuration) if warning not in known)
+        other.warnings = (*self.warnings, *added)
+        for warning in added:
+            tell(logging.WARNING, "setting-warning", warning)
         return other
 
     def must_guard(self) -> None:
@@ -331,13 +338,16 @@ class Gate:
             self._store.close()
 
 
-def load_gate(path: str | Path, *, must_guard: bool = False) -> Gate:
-    """The gate that a TOML file describes. Raises ConfigurationError with every problem of the file.
+def load_gate(path: str | Path | None = None, *, must_guard: bool = False) -> Gate:
+    """The gate that a TOML file describes, with what environment variables say in its place; without a file they say
+    all. Raises ConfigurationError with every problem, and where it was typed.
 
     must_guard: whether a file without any route is a problem already here, and not only to a door that finds no marked
         view either.
     """
-    return gate_of(config.read(config.load(path), must_guard=must_guard))
+    typed = gather(path, os.environ)
+    with typed.placing():
+        return gate_of(config.read(typed.tables, must_guard=must_guard), typed.placed)
 
 
 def gate_from(settings: Mapping[str, Any]) -> Gate:
@@ -345,10 +355,10 @@ def gate_from(settings: Mapping[str, Any]) -> Gate:
     return gate_of(config.read(settings))
 
 
-def gate_of(configuration: Configuration) -> Gate:
-    """The gate of settings that were read already."""
+def gate_of(configuration: Configuration, placed: Callable[[Problem], Problem] = lambda warning: warning) -> Gate:
+    """The gate of settings that were read already. `placed` knows where a setting was typed."""
     gate = Gate.__new__(Gate)
-    gate._assemble(configuration, SYSTEM_CLOCK)
+    gate._assemble(configuration, SYSTEM_CLOCK, placed)
     return gate
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,7 +34,7 @@ def one_line(text: str) -> str:
 def list_problems(failure: ConfigurationError, file: str) -> None:
     """A line on stderr for each problem of a file."""
     for problem in failure.problems:
-        complain(str(problem) if problem.setting.startswith(os.path.basename(file)) else f"{file}: {problem}")
+        complain(str(problem) if problem.place is not None else f"{file}: {problem}")
 
 
 @contextmanager
