@@ -13,7 +13,8 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, assert_never
 
 from caputchin_gate.awaited_body import AwaitedBody
@@ -94,7 +95,7 @@ class Exchange:
             self._relay.counters.unguarded += 1
             self._forward()
         else:
-            self._run(self._guard())
+            self._run(self._guard)
 
     def _asks_for_websocket(self) -> bool:
         request = self.request
@@ -106,13 +107,13 @@ class Exchange:
             and request.body is NO_BODY
         )
 
-    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+    def _run(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         self._task = self._relay.loop.create_task(self._safely(work))
 
-    async def _safely(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _safely(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Whatever breaks here ends this exchange, and nothing else (threats.md R5)."""
         try:
-            await work
+            await work()
         except Exception as failure:
             logger.error("internal error: %s", place_of(failure))
             self.fail(502)
@@ -162,7 +163,7 @@ class Exchange:
             self._send_head(connection)
             self._flow(connection)
         else:
-            self._run(self._forward_over_new(server))
+            self._run(partial(self._forward_over_new, server))
 
     async def _forward_over_new(self, server: Server) -> None:
         connection = await self._relay.upstreams.connect(server)
@@ -302,7 +303,7 @@ class Exchange:
         self._upstream = None
         if connection.reused and not connection.heard and self._is_repeatable and not self._retried:
             self._retried = True  # it was closing the connection while we wrote (framing.md st-19)
-            self._run(self._forward_over_new(connection.server))
+            self._run(partial(self._forward_over_new, connection.server))
         else:
             self.fail(502)
 
