@@ -193,7 +193,8 @@ class Exchange:
         request, decision, signer = self.request, self._decision, self._relay.signer
         about_client = self.client.forwarding.lines(request)
         if request.host is None:
-            about_client += b"Host: %b\r\n" % str(connection.server.address).encode()
+            address = connection.server.address
+            about_client += b"Host: %b\r\n" % (b"localhost" if address.path is not None else str(address).encode())
         verdict = UNGUARDED_LINES if decision is UNGUARDED else verdict_lines(decision)
         if signer is not None:
             verdict += signer.line(request.method, request.target, decision, time.time())

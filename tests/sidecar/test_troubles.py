@@ -328,6 +328,9 @@ def test_over_a_unix_socket_on_both_sides(tmp_path: Path) -> None:
             connection.connect(str(tmp_path / "gate.sock"))
             connection.sendall(b"GET /open HTTP/1.1\r\nHost: a\r\n\r\n")
             assert read_answer(connection).body == b"ok"
+            connection.sendall(b"GET /open HTTP/1.0\r\n\r\n")
+            assert read_answer(connection).body == b"ok"
+        assert b"\r\nHost: localhost\r\n" in upstream.requests[1]
         assert b"Forwarded: for=unknown;" in upstream.requests[0]
         assert b"X-Forwarded-For" not in upstream.requests[0]
         assert not (tmp_path / "gate.sock").exists()
