@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from caputchin_gate.effects import BodyEnd, LastPiece
 from caputchin_gate.kept_body import KeptBody
@@ -38,14 +38,14 @@ class AwaitedBody:
         if isinstance(read, BodyEnd):
             return read
         piece = read.content if isinstance(read, LastPiece) else read
-        if self._kept.would_spill(piece, max_memory):
-            kept = await self._in_a_thread(self._kept.keep, piece, max_memory)
-        else:
-            kept = self._kept.keep(piece, max_memory)
-        if not kept:
-            self._unkept = piece
-            return BodyEnd.NO_ROOM
-        return read
+        if self._kept.keep_in_memory(piece, max_memory) or await self._in_a_thread(self._kept.keep_in_file, piece):
+            return read
+        self._unkept = piece
+        return BodyEnd.NO_ROOM
+
+    def only_piece(self) -> bytes | None:
+        """Everything that was read, where it is one piece in memory."""
+        return self._kept.only_piece() if not self._unkept else None
 
     async def pieces(self) -> AsyncIterator[bytes]:
         """What was read, once, in its order."""
@@ -66,6 +66,37 @@ class AwaitedBody:
         threads = _threads(os.getpid())
         self._working = working = asyncio.get_running_loop().run_in_executor(threads, work, *arguments)
         return await asyncio.shield(working)
+
+
+async def in_time(awaitable: Awaitable[T], patience: Callable[[], float]) -> T:
+    """The result of an awaitable; TimeoutError when it takes too many seconds. What is there at once needs no timer."""
+    steps = awaitable.__await__()
+    try:
+        waits_for = next(steps)
+    except StopIteration as done:
+        result: T = done.value
+        return result
+    async with asyncio.timeout(patience()):
+        return await _Begun(steps, waits_for)
+
+
+class _Begun(Generic[T]):
+    """The rest of an awaitable whose first step was made by hand."""
+
+    def __init__(self, steps: Generator[Any, Any, T], waits_for: Any) -> None:
+        self._steps = steps
+        self._waits_for = waits_for
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        try:
+            yield self._waits_for
+        except BaseException as failure:  # a cancellation is its own to handle
+            try:
+                yield self._steps.throw(failure)
+            except StopIteration as done:
+                result: T = done.value
+                return result
+        return (yield from self._steps)
 
 
 @cache

@@ -8,7 +8,7 @@ counted as its proxy, and never as somebody it chose.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
@@ -62,6 +62,8 @@ class TrustedProxies:
         """Whether the peer of a connection is one of ours. A peer that is no address is nobody's."""
         if not peer:
             return self._unix
+        if not self._networks:
+            return False
         address = _parse(peer)
         return address is not None and self.trusts(address)
 
@@ -72,9 +74,8 @@ def client_of(head: RequestHead, trusted: TrustedProxies) -> str | None:
         values = head.headers.get(trusted.header)
         forwarded = _forwarded_client(values, trusted) if values else None
         if forwarded is not None:
-            return _text(forwarded)
-    peer = _parse(head.peer) if head.peer else None
-    return _text(peer) if peer is not None else None
+            return str(forwarded)
+    return _canonical(head.peer) if head.peer and len(head.peer) <= _LONGEST else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +128,7 @@ def network_of(address: str, ipv6_prefix: int = 64) -> str | None:
 
     None for text that is no address.
     """
-    parsed = _parse(address)
-    return _network(parsed, ipv6_prefix) if parsed is not None else None
+    return _network(address, ipv6_prefix) if len(address) <= _LONGEST else None
 
 
 # Hops
@@ -225,7 +225,7 @@ def _parse_hop(text: str) -> Address | None:
     return _parse(bracketed) if ":" in bracketed else None
 
 
-_LONGEST: Final = 64  # an IPv6 address with a zone; what is longer would only fill the memory of `_parsed`
+_LONGEST: Final = 64  # an IPv6 address with a zone; what is longer would only fill the memory of what is cached
 
 
 def _parse(text: str) -> Address | None:
@@ -245,13 +245,20 @@ def _parsed(text: str) -> Address | None:
     return address if mapped is None else mapped
 
 
-_text: Final[Callable[[Address], str]] = lru_cache(maxsize=1024)(str)
+# These are cached by text: an `ipaddress` object takes longer to hash than to look up.
 
 
 @lru_cache(maxsize=1024)
-def _network(address: Address, ipv6_prefix: int) -> str:
-    if isinstance(address, IPv4Address):
-        return str(address)
+def _canonical(text: str) -> str | None:
+    address = _parsed(text)
+    return str(address) if address is not None else None
+
+
+@lru_cache(maxsize=1024)
+def _network(text: str, ipv6_prefix: int) -> str | None:
+    address = _parsed(text)
+    if not isinstance(address, IPv6Address):
+        return str(address) if address is not None else None
     host_bits = 128 - ipv6_prefix
     return f"{IPv6Address(int(address) >> host_bits << host_bits)}/{ipv6_prefix}"
 

@@ -8,11 +8,11 @@ matched, never truth-tested: failures of the world are values of these types.
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from caputchin_gate.messages import HttpReply, HttpRequest
+from caputchin_gate.values import value
 from caputchin_gate.verdict import Cause
 
 T = TypeVar("T")
@@ -41,14 +41,14 @@ class BodyEnd(Enum):
     NO_ROOM = "no room"  # all bytes that may be kept at once, over all requests, are in use
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class LastPiece:
     """A piece after which the body is known to be complete, so that nobody has to ask again."""
 
     content: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ReadBody(Effect[bytes | LastPiece | BodyEnd]):
     """The next piece of the body, never empty. The door keeps it and hands it to the application later.
 
@@ -61,7 +61,7 @@ class ReadBody(Effect[bytes | LastPiece | BodyEnd]):
 # Asking a provider
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class NoReply:
     """The call ended without a complete answer. `sent` tells whether the request may have reached the provider."""
 
@@ -69,7 +69,7 @@ class NoReply:
     sent: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Call(Effect[HttpReply | NoReply]):
     """One attempt of one call, ended after `timeout` seconds whatever happens."""
 
@@ -88,7 +88,7 @@ class ClaimResult(Enum):
     STORE_DOWN = "store down"  # unreachable, locked for too long, or full
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Claim(Effect[ClaimResult]):
     """Make `key` ours, once: among any number of claims at most one wins. Remembered until `until` (Unix seconds).
 
@@ -101,12 +101,12 @@ class Claim(Effect[ClaimResult]):
     born: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class StoreDown:
     """The store did not answer."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Claimed(Effect[bool | StoreDown]):
     """Whether `key` is claimed by now: spares a provider the question, and never replaces the claim itself.
 
@@ -118,7 +118,7 @@ class Claimed(Effect[bool | StoreDown]):
     born: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Counted:
     """How often `key` was counted in its window, this time included, and when the window ends (Unix seconds)."""
 
@@ -126,7 +126,7 @@ class Counted:
     ends_at: float
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Count(Effect[Counted | StoreDown]):
     """Count `times` more events of `key`, or only look with 0.
 
@@ -142,7 +142,7 @@ class Count(Effect[Counted | StoreDown]):
 # Small records that processes agree on
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Held:
     """What a record holds after a swap, None for no record, and whether this swap has put it there."""
 
@@ -150,7 +150,7 @@ class Held:
     swapped: bool
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Swap(Effect[Held | StoreDown]):
     """Put `new` where `old` stands (None: no record), atomically; else nothing changes. Kept until `until`.
 
@@ -167,7 +167,7 @@ class Swap(Effect[Held | StoreDown]):
 # Waiting
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Sleep(Effect[None]):
     """Wait for some seconds (between two attempts of a call)."""
 

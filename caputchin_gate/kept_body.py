@@ -14,6 +14,7 @@ from typing import IO, Final
 
 SMALL: Final = 4096  # pieces below are copied together, so that many of them don't cost more than their bytes
 BLOCK: Final = 65536
+BEGINNING: Final = 256 * 1024  # what stays in memory of a body that is known to need a file anyway
 MODEST: Final = 16384  # what nearly every form is smaller than
 
 
@@ -39,19 +40,11 @@ class Budget:
     def take(self, count: int, held: int = 0) -> bool:
         """Whether there was room for `count` more bytes of a body that holds `held` here."""
         with self._lock:
-            if not self._has_room(count, held):
+            reserve = 0 if held + count <= MODEST else self.limit // 4
+            if self._settle() + count > self.limit - reserve:
                 return False
             self._used += count
             return True
-
-    def has_room(self, count: int, held: int = 0) -> bool:
-        """Whether `take` would be granted at this moment."""
-        with self._lock:
-            return self._has_room(count, held)
-
-    def _has_room(self, count: int, held: int) -> bool:
-        reserve = 0 if held + count <= MODEST else self.limit // 4
-        return self._settle() + count <= self.limit - reserve
 
     def give(self, count: int) -> None:
         self._given.append(count)
@@ -69,16 +62,19 @@ class KeptBody:
     """The pieces of one body: kept in order, then handed over once in the same order.
 
     One thread at a time may use it. It gives its bytes back as it hands them over, and the rest when it is closed.
+
+    expected: how many bytes it is said to have in all, 0 where nobody says
     """
 
-    __slots__ = ("_blocks", "_budget", "_disk", "_file", "_in_file", "_in_memory", "_last", "size")
+    __slots__ = ("_blocks", "_budget", "_disk", "_file", "_in_file", "_in_memory", "_last", "expected", "size")
 
     def __init__(self, budget: Budget, disk: Budget = DISK) -> None:
         self.size = 0
+        self.expected = 0
         self._budget = budget
         self._disk = disk
-        self._blocks: deque[bytes | bytearray] = deque()
-        self._last = bytearray()  # the end of what is in memory, where small pieces grow together
+        self._blocks: list[bytes | bytearray] = []
+        self._last: bytearray | None = None  # the end of what is in memory, where small pieces grow together
         self._file: IO[bytes] | None = None
         self._in_memory = 0
         self._in_file = 0
@@ -88,23 +84,40 @@ class KeptBody:
         """Whether a part of the body is in a file, so that handing it over may block."""
         return self._file is not None
 
-    def would_spill(self, piece: bytes, max_memory: int) -> bool:
-        """Whether keeping this piece means writing to a file, as far as can be told before."""
-        return not self._is_for_memory(piece, max_memory) or not self._budget.has_room(len(piece), self._in_memory)
-
     def keep(self, piece: bytes, max_memory: int) -> bool:
         """False when there is no room: both budgets are used up, or the disk is full."""
-        in_memory = self._is_for_memory(piece, max_memory) and self._remember(piece)
-        kept = in_memory or self._write(piece)
-        if kept:
-            self.size += len(piece)
-        return kept
+        return self.keep_in_memory(piece, max_memory) or self.keep_in_file(piece)
+
+    def keep_in_memory(self, piece: bytes, max_memory: int) -> bool:
+        """False when it has to be kept in a file: that may block."""
+        size = len(piece)
+        most = max_memory if self.expected <= max_memory else min(max_memory, BEGINNING)
+        # What follows a spilled piece must stay behind it.
+        if self._file is not None or self._in_memory + size > most or not self._budget.take(size, self._in_memory):
+            return False
+        self._in_memory += size
+        self.size += size
+        if size < SMALL and self._blocks:
+            self._grow(piece)
+        else:
+            self._close_block()
+            self._blocks.append(piece)
+        return True
+
+    def only_piece(self) -> bytes | None:
+        """Hand everything over at once; None where that would take a file or a copy."""
+        if self._file is not None or self._last is not None or len(self._blocks) != 1:
+            return None
+        (piece,) = self._blocks
+        self.close()
+        return bytes(piece)
 
     def pieces(self, block: int = BLOCK) -> Iterator[bytes]:
         """Hand everything over, and forget it on the way."""
         self._close_block()
+        self._blocks.reverse()
         while self._blocks:
-            piece = bytes(self._blocks.popleft())
+            piece = bytes(self._blocks.pop())
             self._forget(len(piece))
             yield piece
         if self._file is not None:
@@ -116,7 +129,7 @@ class KeptBody:
     def close(self) -> None:
         """Forget what was not handed over. Closing twice does nothing."""
         self._blocks.clear()
-        self._last = bytearray()
+        self._last = None
         self._forget(self._in_memory)
         if self._file is not None:
             with suppress(OSError):  # of bytes that could not be written
@@ -127,34 +140,25 @@ class KeptBody:
 
     __del__ = close  # a server may drop a request without telling anybody
 
-    def _is_for_memory(self, piece: bytes, max_memory: int) -> bool:
-        """What follows a spilled piece must stay behind it."""
-        return self._file is None and self._in_memory + len(piece) <= max_memory
-
-    def _remember(self, piece: bytes) -> bool:
-        if not self._budget.take(len(piece), self._in_memory):
-            return False
-        self._in_memory += len(piece)
-        if len(piece) < SMALL:
-            self._last += piece
-            if len(self._last) >= BLOCK:
-                self._close_block()
-        else:
+    def _grow(self, piece: bytes) -> None:
+        if self._last is None:
+            self._last = bytearray()
+        self._last += piece
+        if len(self._last) >= BLOCK:
             self._close_block()
-            self._blocks.append(piece)
-        return True
 
     def _close_block(self) -> None:
-        if self._last:
+        if self._last is not None:
             self._blocks.append(self._last)
-            self._last = bytearray()
+            self._last = None
 
     def _forget(self, count: int) -> None:
         if count:
             self._in_memory -= count
             self._budget.give(count)
 
-    def _write(self, piece: bytes) -> bool:
+    def keep_in_file(self, piece: bytes) -> bool:
+        """False when there is no room. It may block."""
         if not self._disk.take(len(piece), self._in_file):
             return False
         try:
@@ -170,6 +174,7 @@ class KeptBody:
             self._disk.give(len(piece))
             return False
         self._in_file += len(piece)
+        self.size += len(piece)
         return True
 
     def _undo_write(self) -> None:

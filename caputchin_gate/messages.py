@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeAlias
+
+from caputchin_gate.values import value
 
 Headers: TypeAlias = tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RequestHead:
     """A request without its body. All text is Latin-1 as HTTP has it, but for `path`.
 
@@ -40,7 +42,7 @@ class RequestHead:
         return values[0] if values else None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Response:
     """An answer that the gate gives itself."""
 
@@ -49,7 +51,7 @@ class Response:
     body: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class HttpRequest:
     """One call to a provider. Body and headers may hold a secret, so they stay out of `repr`."""
 
@@ -59,7 +61,7 @@ class HttpRequest:
     method: str = "POST"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class HttpReply:
     """What a provider answered, complete and within the size limit; header names in lower case."""
 

@@ -19,31 +19,31 @@ from caputchin_gate.routes import Rule
 async def handle(head: RequestHead, settings: Settings) -> Ruling:
     """What becomes of a request that some rule might guard."""
     found = settings.routes.match(head)
-    answer = await _answer(found, head, settings)
-    return answer if answer is not None else await follow(found, head, settings)
+    own = _own_path(found)
+    return await follow(found, head, settings) if own is None else await _answer(own, head, settings)
 
 
 async def serve(head: RequestHead, settings: Settings) -> Answer | None:
     """The answer of an own path, None for every other request."""
-    return await _answer(settings.routes.match(head), head, settings)
+    own = _own_path(settings.routes.match(head))
+    return await _answer(own, head, settings) if own is not None else None
 
 
-async def _answer(found: Guarding | None, head: RequestHead, settings: Settings) -> Answer | None:
-    match found:
-        case Rule(terms=OwnPath(mount=mount, endpoints=endpoints, front_proxy=kind)):
-            pass
-        case _:
-            return None
-    if kind is not None:
-        proxy = forward_auth.FRONT_PROXIES[kind]
-        match _below(head, mount):
+def _own_path(found: Guarding | None) -> OwnPath | None:
+    return found.terms if isinstance(found, Rule) and isinstance(found.terms, OwnPath) else None
+
+
+async def _answer(own: OwnPath, head: RequestHead, settings: Settings) -> Answer:
+    if own.front_proxy is not None:
+        proxy = forward_auth.FRONT_PROXIES[own.front_proxy]
+        match _below(head, own.mount):
             case "forward-auth":
                 return await forward_auth.advise(head, proxy, settings)
             case "refusal":
                 return forward_auth.page_of(head, proxy, settings)
             case _:
                 pass
-    return Answer(await respond(head, endpoints) if endpoints is not None else not_found())
+    return Answer(await respond(head, own.endpoints) if own.endpoints is not None else not_found())
 
 
 def _below(head: RequestHead, mount: str) -> str | None:

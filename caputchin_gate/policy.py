@@ -23,6 +23,7 @@ from caputchin_gate.receipt import ID_BYTES, Receipt, Receipts
 from caputchin_gate.refusals import NO_STORE, render, wants_json
 from caputchin_gate.routes import Ambiguous, Exempt, RouteTable, Rule
 from caputchin_gate.tokens import BodySearch, Found, Missing, Outcome, Places, Refused, begin
+from caputchin_gate.values import value
 from caputchin_gate.verdict import (
     ADMITTING,
     OUTAGES,
@@ -86,12 +87,12 @@ class Settings:
 # What a door is told to do
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PassOn:
     """Not the gate's business: the application gets the request untouched."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Admit:
     """The application gets the request and the decision: nearly always an admitting one, but see on_refuse = "pass".
 
@@ -102,7 +103,7 @@ class Admit:
     set_cookie: str | None = field(default=None, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Answer:
     """The gate answers itself and the application never sees the request: a refusal, or one of its own paths."""
 
@@ -163,7 +164,7 @@ async def decide(head: RequestHead, terms: Terms, settings: Settings, route: str
     """Use the receipt if there is one, else find the token and have it verified; decide."""
     monotonic = settings.verification.clock.monotonic
     started = monotonic()
-    receipt = await use_receipt(head, terms, settings)
+    receipt = await use_receipt(head, terms.receipts, settings) if terms.receipts is not None else None
     if receipt is not None:
         return Decision(
             Reason.RECEIPT,
@@ -175,16 +176,19 @@ async def decide(head: RequestHead, terms: Terms, settings: Settings, route: str
     match await find_token(head, terms):
         case Found(candidate=candidate):
             visitor = Visitor(client_of(head, settings.trusted_proxies))
+            asked_at = monotonic()
             verdict, provider = await verify(
                 terms.verifiers, candidate.value, candidate.field, visitor, terms.demands, settings.verification
             )
+            now = monotonic()
             return Decision(
                 reason_of(verdict, terms),
                 provider,
                 route,
                 verdict,
                 method=head.method,
-                elapsed=monotonic() - started,
+                elapsed=now - started,
+                verified_in=now - asked_at,
                 retry_after=verdict.retry_after if isinstance(verdict, Unavailable) else None,
                 token_digest=_digest(candidate.value.encode(), settings),
             )
@@ -197,15 +201,13 @@ async def decide(head: RequestHead, terms: Terms, settings: Settings, route: str
             )
 
 
-async def use_receipt(head: RequestHead, terms: Terms, settings: Settings) -> Receipt | None:
+async def use_receipt(head: RequestHead, receipts: Receipts, settings: Settings) -> Receipt | None:
     """The receipt that the request brings, if one of its uses could be claimed for it.
 
     Of any other cookie nothing is told: the request is treated as if it had none.
     """
-    if terms.receipts is None:
-        return None
     now = settings.verification.clock.now()
-    receipt = terms.receipts.check(head.headers.get("cookie", ()), now=now, client=_network(head, settings))
+    receipt = receipts.check(head.headers.get("cookie", ()), now=now, client=_network(head, settings))
     if receipt is None:
         return None
     for use in receipt.uses:

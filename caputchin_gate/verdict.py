@@ -7,9 +7,11 @@ error code it answers; `policy.py` is the only place that chooses one for a requ
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Any, Final, TypeAlias
+
+from caputchin_gate.values import value
 
 
 class Reason(StrEnum):
@@ -97,7 +99,7 @@ class Cause(StrEnum):
 OUTAGES: Final = frozenset(Cause) - {Cause.OVERLOADED, Cause.STORE}
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Passed:
     """The provider vouches for the token. Times are Unix seconds; what a provider does not report is None."""
 
@@ -109,7 +111,7 @@ class Passed:
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Failed:
     """A definitive no about this token. `codes` are the provider's own words, for the log and never for a client."""
 
@@ -117,7 +119,7 @@ class Failed:
     codes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Unavailable:
     """Nobody answered; `retry_after` in seconds where the provider named a time."""
 
@@ -126,7 +128,7 @@ class Unavailable:
     codes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Misconfigured:
     """Our secret, plan, domain list or request is wrong: the operator must act, the visitor can't."""
 
@@ -136,7 +138,7 @@ class Misconfigured:
 Verdict: TypeAlias = Passed | Failed | Unavailable | Misconfigured
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Decision:
     """What the gate does with a request. Whether it is admitted follows from the reason alone."""
 
@@ -146,6 +148,7 @@ class Decision:
     verdict: Verdict | None = None
     method: str | None = None
     elapsed: float = 0.0  # seconds from the first look at the request to the decision, the wait for its body included
+    verified_in: float | None = None  # those of them that the verification of a token took, None where there was none
     retry_after: float | None = None
     http_status: int | None = None  # where one reason has several: 415 for an encoding, 408 for a body that never comes
     would_refuse: Reason | None = None  # in report mode: the reason of the refusal that did not happen

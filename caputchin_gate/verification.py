@@ -20,7 +20,9 @@ from caputchin_gate.engines import FORGED, LEEWAY, Engine, Solved
 from caputchin_gate.messages import HttpReply
 from caputchin_gate.providers import Retry, Submission, Upstream, token_key
 from caputchin_gate.quotas import Quota
+from caputchin_gate.secret_health import SecretHealth
 from caputchin_gate.traffic import USED, Traffic
+from caputchin_gate.values import value
 from caputchin_gate.verdict import OUTAGES, Cause, Failed, Misconfigured, Passed, Reason, Unavailable, Verdict
 
 _TELLING: Final = 6  # characters of a secret or a token that are too many to be told
@@ -56,7 +58,7 @@ class Demands:
     max_age: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Visitor:
     """Who submitted the token, as far as it is known: the canonical address, and an e-mail address or its domain."""
 
@@ -88,6 +90,9 @@ class InFlight:
 
     def leave(self, key: bytes) -> None:
         self._keys.pop(key, None)
+
+    def __len__(self) -> int:
+        return len(self._keys)
 
 
 class Breaker:
@@ -130,10 +135,14 @@ class Verification:
     clock: Clock
     in_flight: InFlight
     breakers: dict[int, Breaker] = field(default_factory=dict)
+    secrets: dict[int, SecretHealth] = field(default_factory=dict)
     traffic: Traffic = field(default_factory=Traffic)
 
     def breaker_of(self, provider: Upstream) -> Breaker:
         return self.breakers.setdefault(id(provider), Breaker())
+
+    def secret_of(self, provider: Upstream) -> SecretHealth:
+        return self.secrets.setdefault(id(provider), SecretHealth())
 
 
 async def verify(
@@ -306,6 +315,7 @@ async def _call(provider: Upstream, token: str, visitor: Visitor, shared: Verifi
             break
         await Sleep(pause)
     breaker.learn(verdict, clock.monotonic())
+    shared.secret_of(provider).learn(provider, verdict, clock.monotonic())
     return without_echoes(verdict, token, provider.revealed_secret)
 
 

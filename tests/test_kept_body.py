@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caputchin_gate.kept_body import BLOCK, MODEST, Budget, KeptBody
+from caputchin_gate.kept_body import BEGINNING, BLOCK, MODEST, Budget, KeptBody
 
 MEBIBYTE = 2**20
 
@@ -37,8 +37,9 @@ def test_the_pieces_come_back_whole_and_in_order_wherever_they_were_kept(pieces:
     memory, disk = Budget(), Budget()
     kept = KeptBody(memory, disk)
     for piece in pieces:
-        assert kept.would_spill(piece, max_memory) == (kept.spilled or memory.used + len(piece) > max_memory)
-        assert kept.keep(piece, max_memory)
+        is_for_memory = not kept.spilled and memory.used + len(piece) <= max_memory
+        assert kept.keep_in_memory(piece, max_memory) == is_for_memory
+        assert is_for_memory or kept.keep_in_file(piece)
     assert kept.size == sum(map(len, pieces)) == memory.used + disk.used
     assert memory.used <= max_memory
     assert b"".join(kept.pieces()) == b"".join(pieces)
@@ -49,7 +50,6 @@ def test_the_pieces_come_back_whole_and_in_order_wherever_they_were_kept(pieces:
 def test_a_body_within_its_memory_touches_no_file(memory: Budget, disk: Budget) -> None:
     before = len(open_files())
     kept = KeptBody(memory, disk)
-    assert not kept.would_spill(b"x" * 1000, 1000)
     assert kept.keep(b"x" * 1000, 1000)
     assert not kept.spilled
     assert len(open_files()) == before
@@ -58,13 +58,39 @@ def test_a_body_within_its_memory_touches_no_file(memory: Budget, disk: Budget) 
 def test_what_exceeds_the_memory_goes_to_a_file_without_a_name(memory: Budget, disk: Budget) -> None:
     kept = KeptBody(memory, disk)
     assert kept.keep(b"a" * 1000, 1000)
-    assert kept.would_spill(b"b", 1000)
+    assert not kept.keep_in_memory(b"b", 1000)
     assert kept.keep(b"b" * 5000, 1000)
     assert kept.spilled
-    assert kept.would_spill(b"", 10**9), "what follows a spilled piece must stay behind it"
+    assert not kept.keep_in_memory(b"", 10**9), "what follows a spilled piece must stay behind it"
     assert (memory.used, disk.used) == (1000, 5000)
     assert any("deleted" in str(file.readlink()) for file in open_files() if file.is_symlink())
     assert b"".join(kept.pieces()) == b"a" * 1000 + b"b" * 5000
+
+
+def test_of_a_body_that_will_need_a_file_only_the_beginning_stays_in_memory(memory: Budget, disk: Budget) -> None:
+    kept = KeptBody(memory, disk)
+    kept.expected = MEBIBYTE + 1
+    for _ in range(8):
+        assert kept.keep(b"x" * BLOCK, MEBIBYTE)
+    assert (memory.used, disk.used) == (BEGINNING, 8 * BLOCK - BEGINNING)
+    assert b"".join(kept.pieces()) == b"x" * 8 * BLOCK
+
+
+def test_a_body_in_one_piece_is_handed_over_as_it_came(memory: Budget, disk: Budget) -> None:
+    kept = KeptBody(memory, disk)
+    piece = b"x" * 1000
+    assert kept.keep(piece, MEBIBYTE)
+    assert kept.only_piece() is piece
+    assert memory.used == 0
+    assert kept.only_piece() is None
+
+
+def test_a_body_in_several_pieces_or_in_a_file_is_not_handed_over_as_one(memory: Budget, disk: Budget) -> None:
+    for pieces, max_memory in ((2, MEBIBYTE), (1, 0)):
+        kept = KeptBody(memory, disk)
+        assert all(kept.keep(b"x" * 1000, max_memory) for _ in range(pieces))
+        assert kept.only_piece() is None
+        assert b"".join(kept.pieces()) == b"x" * 1000 * pieces
 
 
 def test_closing_gives_everything_back_and_may_be_done_twice(memory: Budget, disk: Budget) -> None:
@@ -104,7 +130,7 @@ def test_what_finds_no_room_in_memory_goes_to_a_file() -> None:
     memory, disk = Budget(1500), Budget(1500)
     first, second = KeptBody(memory, disk), KeptBody(memory, disk)
     assert first.keep(b"x" * 1000, MEBIBYTE)
-    assert second.would_spill(b"y" * 1000, MEBIBYTE)
+    assert not second.keep_in_memory(b"y" * 1000, MEBIBYTE)
     assert second.keep(b"y" * 1000, MEBIBYTE)
     assert second.spilled
     assert (memory.used, disk.used) == (1000, 1000)

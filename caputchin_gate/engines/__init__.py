@@ -9,10 +9,10 @@ from __future__ import annotations
 import hmac
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final, Literal, Protocol, TypeAlias
 
+from caputchin_gate.values import value
 from caputchin_gate.verdict import Failed, Reason
 
 SKEW: Final = 5  # seconds that clocks differ at most where nothing is wrong with them
@@ -28,7 +28,7 @@ Binding: TypeAlias = Literal["off", "if-known", "require"]
 """Whether a challenge may be asked for by one client network and redeemed by another (captchaapi.md 6)."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Solved:
     """The solution is right. It admits nothing yet: `claim_key` has to be won first, and is kept until `until`.
 

@@ -1,6 +1,7 @@
 """One request and its answer, between two connections.
 
-    begin      untouched: straight on; else the policy decides in a task that is cancelled with the client
+    begin      untouched: straight on; else the policy decides in a task that is cancelled with the client. Where the
+               gate stands alone, its own paths are answered, and nothing else is there
     send       head and body to the application, the body as it comes
     pass_...   the answer back, as it comes
     end        both connections are free, or closed
@@ -33,7 +34,7 @@ from caputchin_gate.sidecar.tunnel import Tunnel
 from caputchin_gate.sidecar.upstream import UpstreamConnection
 from caputchin_gate.sidecar.verdicts import UNGUARDED, UNGUARDED_LINES, verdict_lines
 from caputchin_gate.sidecar.wire import Request, Response
-from caputchin_gate.verdict import Decision
+from caputchin_gate.verdict import Decision, Reason
 
 if TYPE_CHECKING:
     from caputchin_gate.sidecar.client import ClientConnection
@@ -86,9 +87,16 @@ class Exchange:
     def begin(self) -> None:
         path, raw_path = paths_of(self.request.target)
         untouched = self._relay.gate.untouched(path, raw_path, "")
+        if self._relay.stands_alone:
+            if untouched:
+                self._relay.counters.own[answers.NOT_FOUND.status] += 1
+                self.answer(answers.NOT_FOUND)
+            else:
+                self._run(partial(self._answer_own, answers.NOT_FOUND))
+            return
         if self.request.upgrade is not None and self._asks_for_websocket():
             if not untouched and not self._relay.gate.opens_websocket(self._head()):
-                self.answer(answers.WEBSOCKET_REFUSED)
+                self._run(partial(self._answer_own, answers.WEBSOCKET_REFUSED))
                 return
             self._upgrading = untouched = True
         if untouched:
@@ -120,21 +128,41 @@ class Exchange:
 
     async def _guard(self) -> None:
         gate = self._relay.gate
-        kept = AwaitedBody(KeptBody(gate.budget), self.body.next)
+        body = self.request.body
+        kept_body = KeptBody(gate.budget)
+        kept_body.expected = body.length if isinstance(body, FixedLength) else 0
+        kept = AwaitedBody(kept_body, self.body.next)
         try:
             match await gate.ahandle(self._head(), kept.read):
                 case PassOn():
                     self._relay.counters.unguarded += 1
                     await self._pass_on(kept)
                 case Admit(decision=decision, set_cookie=cookie):
+                    if decision.reason is Reason.EXEMPT:
+                        self._relay.counters.unguarded += 1
                     self._decision, self._cookie = decision, cookie
                     await self._pass_on(kept)
-                case Answer(response=response):
-                    self.answer(response)
+                case Answer() as answer:
+                    self._answer_with(answer)
                 case ruling:
                     assert_never(ruling)
         finally:
             kept.close()
+
+    async def _answer_own(self, otherwise: OwnResponse) -> None:
+        """The answer of an own path of the gate, or else this one."""
+        gate = self._relay.gate
+        kept = AwaitedBody(KeptBody(gate.budget), self.body.next)
+        try:
+            ruling = await gate.aserve(self._head(), kept.read)
+            self._answer_with(ruling if isinstance(ruling, Answer) else Answer(otherwise))
+        finally:
+            kept.close()
+
+    def _answer_with(self, ruling: Answer) -> None:
+        if ruling.decision is None:
+            self._relay.counters.own[ruling.response.status] += 1
+        self.answer(ruling.response)
 
     def _head(self) -> RequestHead:
         forwarding = self.client.forwarding
@@ -302,11 +330,21 @@ class Exchange:
         if self._over:
             return
         self._upstream = None
-        if connection.reused and not connection.heard and self._is_repeatable and not self._retried:
-            self._retried = True  # it was closing the connection while we wrote (framing.md st-19)
-            self._run(partial(self._forward_over_new, connection.server))
+        again = self._where_again(connection)
+        if again is not None:
+            self._retried = True
+            self._run(partial(self._forward_over_new, again))
         else:
             self.fail(502)
+
+    def _where_again(self, connection: UpstreamConnection) -> Server | None:
+        """Where a request is sent once more whose connection was closed without a byte of an answer."""
+        if connection.heard or self._retried or not self._is_repeatable:
+            return None
+        other = self._relay.upstreams.other_than(connection.server)
+        if other is None and connection.reused:  # it was closing it while we wrote (framing.md st-19)
+            return connection.server
+        return other
 
     def broken(self, connection: UpstreamConnection, why: str) -> None:
         """What the application sent is no answer that we pass on."""

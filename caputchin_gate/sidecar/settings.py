@@ -35,8 +35,9 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True)
 class RelaySettings:
-    upstreams: tuple[Address, ...]
+    upstreams: tuple[Address, ...]  # none where the gate stands alone
     listen: tuple[Address, ...] = (Address("127.0.0.1", 8080),)
+    admin: Address | None = None
     workers: int = 1
     tls: Certificate | None = None
     upstream_ca: str | None = None
@@ -49,14 +50,18 @@ class RelaySettings:
     kept_connections: int = 256  # idle ones to each upstream
 
 
-def relay_settings(configuration: Configuration) -> RelaySettings:
-    """The settings of [sidecar] and [limits]. Raises ConfigurationError where something is missing."""
+def relay_settings(configuration: Configuration, *, alone: bool = False) -> RelaySettings:
+    """The settings of [sidecar] and [limits]. Raises ConfigurationError where something is missing.
+
+    alone: no application stands behind it, whatever the file says
+    """
     table, limits = configuration.sidecar, configuration.limits
-    if not table["upstream"]:
+    if not (alone or table["upstream"]):
         raise ConfigurationError([Problem("sidecar.upstream", "is missing", 'add upstream = "http://127.0.0.1:8000"')])
     return RelaySettings(
-        upstreams=table["upstream"],
+        upstreams=() if alone else table["upstream"],
         listen=table["listen"],
+        admin=table["admin"],
         workers=table["workers"],
         tls=Certificate(**table["tls"]) if table["tls"] else None,
         upstream_ca=table["upstream_ca"],

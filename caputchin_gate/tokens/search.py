@@ -63,23 +63,22 @@ class BodySearch:
 
 def begin(head: RequestHead, places: Places, *, max_json: int = MAX_JSON) -> Outcome | BodySearch:
     """The outcome where the head alone decides, else a search to feed with the body."""
-    sources = places.sources
     candidates = Candidates()
-    if Source.HEADER in sources and TOKEN_HEADER in head.headers:
+    if places.header and TOKEN_HEADER in head.headers:
         values = head.headers[TOKEN_HEADER]
         if len(values) > 1 or "," in values[0]:  # WSGI servers join two by a comma; even equal ones are two (D2)
             return AMBIGUOUS
         candidates.add(None, values[0], Source.HEADER)
     has_header_token = bool(candidates)
-    if Source.QUERY in sources and head.query:
+    if places.query and head.query:
         query = UrlencodedBody(places, candidates, Source.QUERY)
         refused = query.feed(head.query.encode("latin-1", "replace"))
         if refused is not None:
             return refused
         query.finish()
-    if Source.COOKIE in sources:
+    if places.cookie:
         _from_cookies(head.headers.get("cookie", ()), places, candidates)
-    if head.body_seen and not has_header_token and (Source.FORM in sources or Source.JSON in sources):
+    if head.body_seen and not has_header_token and (places.form or places.json):
         grammar = _grammar(head, places, candidates, max_json)
         if isinstance(grammar, Refused):
             return grammar
@@ -108,7 +107,7 @@ def _grammar(head: RequestHead, places: Places, candidates: Candidates, max_json
     kind = _content_type(head.headers.get("content-type", ()))
     if kind is None or isinstance(kind, Refused):
         return kind
-    if Source.FORM in places.sources:
+    if places.form:
         if kind.media == "application/x-www-form-urlencoded":
             return UrlencodedBody(places, candidates) if kind.speaks_utf8 else _CHARSET
         if kind.media == "multipart/form-data":
@@ -116,7 +115,7 @@ def _grammar(head: RequestHead, places: Places, candidates: Candidates, max_json
             if boundary is None:
                 return _BOUNDARY
             return _multipart(places, candidates, boundary) if kind.speaks_utf8 else _CHARSET
-    if Source.JSON in places.sources and _is_json(kind.media):
+    if places.json and _is_json(kind.media):
         return JsonBody(places, candidates, max_json) if kind.speaks_utf8 else _CHARSET
     return None
 

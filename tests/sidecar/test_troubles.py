@@ -321,6 +321,21 @@ def test_requests_go_by_turns_and_one_that_is_not_there_is_left_out(tmp_path: Pa
         assert min(len(server.requests) for server in servers) >= 8
 
 
+@pytest.mark.parametrize(("head", "status", "sent"), [("GET /open", 200, 1), ("POST /open", 502, 0)])
+def test_a_request_that_one_closes_unanswered_goes_to_another_if_that_does_no_harm(
+    tmp_path: Path, head: str, status: int, sent: int
+) -> None:
+    with ExitStack() as stack:
+        closing = stack.enter_context(Scripted([Play(b"", then="close")]))
+        other = stack.enter_context(Scripted())
+        running = stack.enter_context(sidecar(tmp_path, [closing.url, other.url]))
+        while not closing.requests:
+            before = len(other.requests)
+            answer = exchange(running.port, request_bytes(head, b""))
+        assert answer.status == status
+        assert len(other.requests) - before == sent
+
+
 def test_over_a_unix_socket_on_both_sides(tmp_path: Path) -> None:
     with Scripted(path=str(tmp_path / "app.sock")) as upstream:
         listen = f"unix:{tmp_path}/gate.sock"

@@ -1,0 +1,14 @@
+"""A gate to be asked about requests rather than to serve them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from caputchin_gate import Gate, config
+from caputchin_gate.gate import gate_of
+
+
+def gate_to_ask(file: str) -> Gate:
+    """The gate of a file, with nothing behind it that could be changed by asking. Raises ConfigurationError."""
+    configuration = config.read(config.load(file))
+    return gate_of(replace(configuration, top={**configuration.top, "store": "memory"}))

@@ -1,0 +1,22 @@
+"""Values: compared and hashed by what they hold, and without room for anything else."""
+
+from __future__ import annotations
+
+import pytest
+
+from caputchin_gate.values import value
+
+
+@value
+class Point:
+    x: int
+    y: int = 0
+
+
+def test_values_are_equal_by_what_they_hold() -> None:
+    assert {Point(1), Point(1, 0), Point(2)} == {Point(1), Point(2)}
+
+
+def test_a_value_takes_no_attribute_that_it_does_not_name() -> None:
+    with pytest.raises(AttributeError):
+        Point(1).z = 2  # type: ignore[attr-defined]
