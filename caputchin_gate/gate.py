@@ -81,6 +81,9 @@ class GateOptions(TypedDict, total=False):
 
 T = TypeVar("T")
 
+OWN_WIDGET: Final = frozenset({"caputchin", "captchaapi"})  # the kinds whose tokens our widget makes in process
+TOKEN_FIELD: Final = "caputchin-token"  # the field that it fills unless told otherwise
+
 SYSTEM_CLOCK: Final = Clock(now=time.time, monotonic=time.monotonic, random_bytes=os.urandom)
 
 
@@ -208,6 +211,18 @@ class Gate:
         return self._settings
 
     # For the doors
+
+    def widget(self) -> Mapping[str, str]:
+        """The attributes of the script that a page with a guarded form loads; `src` without a mount prefix.
+
+        Raises ConfigurationError when the default provider has a widget of its own.
+        """
+        default = self._configuration.providers[self._configuration.default_provider]
+        if not isinstance(default, InProcessProvider) or default.kind not in OWN_WIDGET:
+            what = "has a widget of its own"
+            raise ConfigurationError([Problem("provider", what, "put it into the page as its provider says")])
+        src = {"src": f"{self._configuration.in_process['mount']}/captcha.js"}
+        return src if default.token_field == TOKEN_FIELD else {**src, "data-field": default.token_field}
 
     def guarding(self, views: Iterable[MarkedView]) -> Gate:
         """This gate with the rules of marked views (`marks.py`) beside its own: another one for one application, that
