@@ -164,6 +164,11 @@ class RouteTable(Generic[T]):
             known = sighting.rulings[methods] = (self._rule(sighting, methods),)
         return known[0]
 
+    def guards(self, rule: Rule[T], method: str) -> bool:
+        """Whether a rule guards a method, whatever the path."""
+        read = _read(rule.match, [])
+        return read is not None and _method(method) in _guarded(read[1], rule.method_override)
+
     def readings(self, head: RequestHead) -> list[Reading[T]]:
         """Why `match` decides as it does: the views that meet rules. None where there are too many to look at."""
         views = views_of(head.path, head.raw_path, head.root_path)
