@@ -305,6 +305,19 @@ def test_the_mark_is_content_with_the_plain_middleware() -> None:
     assert post(app, "/contact").status_code == 403
 
 
+def test_a_token_is_verified_once_where_the_same_gate_stands_twice() -> None:
+    heard: list[Decision] = []
+    gate = make_gate("POST /contact")
+    gate.on_decision(heard.append)
+    app = Flask("site")
+    install(app, gate)
+    on_a_function(app)
+    client = Client(GateMiddleware(app, gate=gate))
+    assert client.post("/contact", data={"caputchin-token": fresh_token()}).text == "verified"
+    assert client.post("/contact").status_code == 403
+    assert [decision.reason for decision in heard] == ["verified", "token-missing"]
+
+
 # Failing closed
 
 
