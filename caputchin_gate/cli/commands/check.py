@@ -5,13 +5,17 @@ from __future__ import annotations
 import argparse
 
 from caputchin_gate import ConfigurationError, load_gate
+from caputchin_gate.cli.parser import Group, add_file
 from caputchin_gate.cli.terminal import DONE, FINDING, complain, list_problems, one_line
 
-SUMMARY = "name every problem of a gate.toml; exit 1 if there is any"
+GROUP = Group.ASK
+SUMMARY = "name every problem of a gate.toml"
+EXAMPLES = ("check gate.toml",)
+EXITS = {0: "no problem; there may be warnings", 1: "a problem, each in a line on stderr"}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", metavar="gate.toml")
+    add_file(parser)
 
 
 def run(typed: argparse.Namespace) -> int:
