@@ -115,6 +115,8 @@ class ClientConnection(asyncio.Protocol):
         if state is HEAD:
             self._unread = self._unread + data if self._unread else data
             self._work()
+            if self._is_full:
+                self.update_reading()
         elif state is BUSY:
             self._feed(data)
         elif state is TUNNEL:
@@ -230,8 +232,9 @@ class ClientConnection(asyncio.Protocol):
         now = self._relay.loop.time()
         body = self._exchange.body if self._exchange is not None else None
         coming = body if isinstance(body, RequestBody) and not body.complete else None
-        # When a body is complete, it is read on all the same, to learn that the client goes away.
-        wanted = coming.wanted if coming is not None else body is None or not self._unread
+        # Without a body to come it is read on all the same, to learn that the client goes away; but what waits for its
+        # turn, or for the client to take its answers, is not piled up.
+        wanted = coming.wanted if coming is not None else not self._unread or (body is None and not self._is_full)
         pace = coming.pace(self._relay.settings.timeouts, now) if coming is not None else None
         if wanted and self._paused_at is not None:
             if pace is not None:
@@ -276,6 +279,7 @@ class ClientConnection(asyncio.Protocol):
         elif self._state is HEAD:
             self._wait()
             self._work()
+            self.update_reading()
 
     # The end
 

@@ -36,6 +36,8 @@ def prepare(path: str, typed: Mapping[str, Any], *, alone: bool) -> Service:
         tables["sidecar"] = {**table, **typed}
     configuration = config.read(tables, must_guard=True)
     settings = relay_settings(configuration, alone=alone)
+    if settings.admin is not None:
+        from caputchin_gate.sidecar.admin import process  # noqa: F401  what it needs is there, or missing at once
     gate = gate_of(configuration)
     if not alone:
         gate.must_guard()
@@ -57,3 +59,5 @@ def _say_where(service: Service) -> None:
     upstreams = f" for {', '.join(map(str, settings.upstreams))}" if settings.upstreams else ""
     workers = "1 worker" if settings.workers == 1 else f"{settings.workers} workers"
     print(f"caputchin-gate: listening on {places}{upstreams} ({workers})", flush=True)
+    if service.admin_socket is not None:
+        print(f"caputchin-gate: health and metrics on {url_of(service.admin_socket, tls=False)}", flush=True)

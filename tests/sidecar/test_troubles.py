@@ -261,6 +261,40 @@ def test_a_client_that_stops_reading_while_its_connection_ends_is_given_up_too(t
             time.sleep(0.1)
 
 
+def test_what_follows_answers_that_are_not_read_is_not_read_either(running: Running, upstream: Scripted) -> None:
+    upstream.play(Play(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + b"x" * 100_000))
+    before = resident(running)
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.connect(("127.0.0.1", running.port))
+        connection.sendall(GET * 200)
+        time.sleep(0.5)
+        connection.settimeout(0.5)
+        sent = 0
+        try:
+            while sent < 30_000_000:
+                sent += connection.send(b"y" * 65536)
+        except OSError:
+            pass
+        assert sent < 15_000_000
+        assert resident(running) - before < 8 * 2**20
+
+
+def test_pipelined_requests_go_on_when_the_client_reads_their_answers(running: Running, upstream: Scripted) -> None:
+    upstream.play(Play(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + b"x" * 100_000))
+    padded = GET.replace(b"\r\n\r\n", b"\r\nX: " + b"y" * 2000 + b"\r\n\r\n")  # all are more than is read at once
+    requests = padded * 300 + GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        connection.connect(("127.0.0.1", running.port))
+        threading.Thread(target=connection.sendall, args=(requests,), daemon=True).start()
+        time.sleep(0.3)
+        received = 0
+        while piece := connection.recv(2**20):
+            received += piece.count(b"x")
+    assert received == 301 * 100_000
+
+
 def resident(running: Running) -> int:
     (worker,) = running.workers()
     return int(Path(f"/proc/{worker}/statm").read_text().split()[1]) * 4096
