@@ -37,7 +37,7 @@ def prepare(path: str, typed: Mapping[str, Any], *, alone: bool) -> Service:
     configuration = config.read(tables, must_guard=True)
     settings = relay_settings(configuration, alone=alone)
     if settings.admin is not None:
-        from caputchin_gate.sidecar.admin import process  # noqa: F401  what it needs is there, or missing at once
+        _have_admin()
     gate = gate_of(configuration)
     if not alone:
         gate.must_guard()
@@ -51,6 +51,15 @@ def prepare(path: str, typed: Mapping[str, Any], *, alone: bool) -> Service:
         tls=listening_context(settings),
         upstream_tls=upstream_context(settings),
     )
+
+
+def _have_admin() -> None:
+    """Import here what the process of the admin address needs: it is forked whenever one is needed."""
+    try:
+        import caputchin_gate.sidecar.admin.process  # noqa: F401
+    except ModuleNotFoundError as missing:
+        problem = Problem("sidecar.admin", f"needs {missing.name}", "pip install 'caputchin-gate[sidecar]'")
+        raise ConfigurationError([problem]) from None
 
 
 def _say_where(service: Service) -> None:
