@@ -13,12 +13,13 @@ from __future__ import annotations
 import gc
 import logging
 import math
+import os
 import resource
 import selectors
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -31,6 +32,7 @@ from caputchin_gate.sidecar.child import HANDLED, Child, fork_child
 from caputchin_gate.sidecar.ledger import Ledger, Seen
 from caputchin_gate.sidecar.listening import CantListen, close_listening, open_listening
 from caputchin_gate.sidecar.reports import State
+from caputchin_gate.sidecar.service_manager import ServiceManager
 from caputchin_gate.sidecar.worker import Service
 
 logger: Final = logging.getLogger("caputchin_gate")
@@ -59,6 +61,7 @@ class Supervisor:
 
     def __init__(self, prepare: Callable[[], Service]) -> None:
         self._prepare = prepare
+        self._manager = ServiceManager(os.environ)
         self._sockets: dict[tuple[str, Address], socket.socket] = {}  # by whom they are for
         self._workers: list[Worker] = []
         self._current = self._with_sockets(prepare())
@@ -96,14 +99,14 @@ class Supervisor:
                 if not told and self._next is None and not self._ending:
                     told = True
                     started(self._current)
+                    self._manager.ready(_status(self._current))
         finally:
             self._admin.end()
             signal.set_wakeup_fd(-1)
             for number, handler in before.items():
                 signal.signal(number, handler)
             self._selector.close()
-            for listening in self._sockets.values():
-                close_listening(listening)
+            self._close(self._sockets)
         return not self._failed
 
     # Generations
@@ -137,6 +140,7 @@ class Supervisor:
         if self._next is not None:
             logger.error("reload: the last one is not done yet")
             return
+        self._manager.reloading()
         try:
             service = self._with_sockets(self._prepare())
         except ConfigurationError as failure:
@@ -149,6 +153,7 @@ class Supervisor:
     def _refuse_reload(self, why: str) -> None:
         self._ledger.count("reloads", "refused")
         logger.error("reload refused, nothing changes: %s", why)
+        self._manager.ready(f"{_status(self._current)}; the last reload was refused, see the log")
 
     def _take_over(self, service: Service) -> None:
         """The new generation is ready: the old one takes nothing new any more."""
@@ -164,6 +169,7 @@ class Supervisor:
             self._ledger.count("reloads", "done")
             self._ledger.reloaded = time.time()
             logger.warning("reload: the new settings are in use")
+            self._manager.ready(_status(service))
 
     def _give_up(self, why: str) -> None:
         """The new generation does not start."""
@@ -180,7 +186,10 @@ class Supervisor:
             self._close_unused()
 
     def _close_unused(self) -> None:
-        for place in self._sockets.keys() - set(_places(self._current)):
+        self._close(self._sockets.keys() - set(_places(self._current)))
+
+    def _close(self, places: Iterable[tuple[str, Address]]) -> None:
+        for place in list(places):
             close_listening(self._sockets.pop(place))
 
     # Workers
@@ -271,17 +280,22 @@ class Supervisor:
 
     def _end(self) -> None:
         self._ending = True
+        self._manager.stopping()
         self._replace_at.clear()
         self._kill_at = time.monotonic() + self._current.settings.timeouts.drain + KILL_AFTER
         for one in self._workers:
             self._send(one, worker.END)
+        self._close(place for place in self._sockets if place[0] == CLIENTS)  # else they queue, and nobody answers
 
     def _patience(self) -> float | None:
-        first = min(self._give_up_at, self._kill_at, self._admin.begins_at, *self._replace_at, math.inf)
+        first = min(
+            self._give_up_at, self._kill_at, self._manager.beat_at, self._admin.begins_at, *self._replace_at, math.inf
+        )
         return None if first is math.inf else max(0.0, first - time.monotonic())
 
     def _look_at_the_clock(self) -> None:
         now = time.monotonic()
+        self._manager.beat(now)
         if now >= self._kill_at:
             self._kill_at = math.inf
             for one in self._workers:
@@ -299,6 +313,10 @@ def _places(service: Service) -> list[tuple[str, Address]]:
     settings = service.settings
     admin = [(ADMIN, settings.admin)] if settings.admin is not None else []
     return [*((CLIENTS, address) for address in settings.listen), *admin]
+
+
+def _status(service: Service) -> str:
+    return f"serving with {service.settings.workers} worker{'s' * (service.settings.workers > 1)}"
 
 
 def _open_as_many_files_as_may_be() -> None:
