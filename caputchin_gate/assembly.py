@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from caputchin_gate.client_address import TrustedProxies
 from caputchin_gate.clock import Clock
-from caputchin_gate.config import Configuration, of_route
+from caputchin_gate.config import IF_NEEDED, Configuration, of_route
 from caputchin_gate.endpoints import Endpoints, Site
 from caputchin_gate.endpoints.caputchin_files import HOST, WIDGET, files_of
 from caputchin_gate.endpoints.files import File
@@ -241,7 +241,8 @@ def route_table(
         rules.append(Rule(f"* {mount}/{{rest:path}}", OwnPath(mount, endpoints, front_proxy), own=True))
     keys = _signing_keys(configuration.in_process["signing_key"], store) if configuration.has_receipts else ()
     for route in configuration.routes:
-        rules.append(Rule(route["match"], _terms(route, configuration, verifiers, keys), route["method_override"]))
+        terms = _terms(route, configuration, verifiers, keys)
+        rules.append(Rule(route["match"], terms, route["method_override"], if_needed=IF_NEEDED in route))
     return RouteTable(rules, configuration.top["exempt"])
 
 

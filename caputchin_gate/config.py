@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -75,6 +75,13 @@ class Route:
 
 NOTHING_PROTECTED: Final = Problem("protect", "nothing is protected", 'add protect = ["POST /contact"]')
 
+# What is kept as it was read, and not as it was typed: secrets stand there in the open.
+_TABLES: Final = frozenset({"provider", "providers", "route", "protect", "in_process", "limits", "sidecar"})
+
+# Not a setting: stands in the table of a route that need not match anything, because a marked view asks for no more
+# than that some route guards it.
+IF_NEEDED: Final = "if_needed"
+
 # What a route may demand of a verdict beyond a yes, if the provider reports it.
 DEMANDS: Final = ("hostnames", "action", "min_score", "max_score", "max_age")
 
@@ -136,7 +143,34 @@ def read(typed: Table, *, must_guard: bool = False) -> Configuration:
         problems.append(NOTHING_PROTECTED)
     if problems:
         raise ConfigurationError(problems)
+    top = {key: value for key, value in top.items() if key not in _TABLES}
     return Configuration(top, routes, named, default, in_process, sites, limits, sidecar)
+
+
+def with_marked(configuration: Configuration, particular: Sequence[Route], plain: Sequence[Route]) -> Configuration:
+    """The configuration with the routes of marked views: those with options of their own before all others, those
+    without behind them, for what no other route guards. Raises ConfigurationError with every problem of them.
+    """
+    top, problems = configuration.top, list[Problem]()
+    first, last = (
+        tuple(
+            _read_route(
+                route.as_table(),
+                f"view {route.match!r}",
+                configuration.providers,
+                configuration.default_provider,
+                problems,
+            )
+            for route in routes
+        )
+        for routes in (particular, plain)
+    )
+    routes = (*first, *configuration.routes, *({**route, IF_NEEDED: True} for route in last))
+    for find in (_route_problems, _receipt_problems, _forward_auth_problems):
+        problems += find(routes, top)
+    if problems:
+        raise ConfigurationError(problems)
+    return replace(configuration, routes=routes)
 
 
 def load(path: str | Path) -> dict[str, Any]:
@@ -267,7 +301,7 @@ def _route_problems(routes: Sequence[Table], top: Table) -> Iterable[Problem]:
     """What is wrong with the patterns, alone or together."""
     exempt = top["exempt"]
     rules = [
-        Rule(route["match"], _terms_of(route, top), route["method_override"])
+        Rule(route["match"], _terms_of(route, top), route["method_override"], if_needed=IF_NEEDED in route)
         for route in routes
         if route["match"] is not None
     ]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, Literal, TypedDict, TypeVar, Unpack
@@ -23,6 +24,7 @@ from caputchin_gate.errors import ConfigurationError, Problem
 from caputchin_gate.events import tell, tell_broken
 from caputchin_gate.http_client import HttpClient
 from caputchin_gate.kept_body import Budget
+from caputchin_gate.marks import MarkedView, rules_of
 from caputchin_gate.messages import RequestHead
 from caputchin_gate.own_paths import handle, serve
 from caputchin_gate.policy import Answer, PassOn, Ruling, Settings, opens_websocket, rule_on
@@ -101,6 +103,7 @@ class Gate:
 
     def _assemble(self, configuration: Configuration, clock: Clock) -> None:
         top = configuration.top
+        self._configuration = configuration
         self._listeners: list[Callable[[Decision], object]] = []
         self._store: Store = open_store(top["store"])
         self._world = World(HttpClient(connections=configuration.limits["verifications"]), self._store)
@@ -110,6 +113,7 @@ class Gate:
         in_process = any(isinstance(provider, InProcessProvider) for provider in configuration.providers.values())
         log_key = os.urandom(16)
         endpoints = own_endpoints(configuration, self._store, clock, trusted, log_key) if in_process else None
+        self._endpoints = endpoints
         self._verifiers = verifiers_of(configuration, endpoints)
         self._default = self._verifiers[configuration.default_provider]
         self._traffic = endpoints.traffic if endpoints is not None else Traffic()
@@ -173,6 +177,25 @@ class Gate:
         return self._settings
 
     # For the doors
+
+    def guarding(self, views: Iterable[MarkedView]) -> Gate:
+        """This gate with the rules of marked views (`marks.py`) beside its own: another one for one application, that
+        shares all the rest, from the store to the listeners.
+
+        Raises ConfigurationError with every mark that can't be kept.
+        """
+        configuration = config.with_marked(self._configuration, *rules_of(views))
+        other = copy(self)
+        other._configuration = configuration
+        routes = route_table(configuration, self._verifiers, self._endpoints, self._store)
+        other._settings = replace(self._settings, routes=routes)
+        other._guards = bool(configuration.routes)
+        other.untouched = routes.untouched
+        other.warnings = tuple(warnings_of(configuration))
+        for warning in other.warnings:
+            if warning not in self.warnings:
+                tell(logging.WARNING, "setting-warning", warning)
+        return other
 
     def must_guard(self) -> None:
         """Raises ConfigurationError when no route is protected: a door before that would be a mistake."""
@@ -283,9 +306,18 @@ class Gate:
             self._store.close()
 
 
-def load_gate(path: str | Path) -> Gate:
-    """The gate that a TOML file describes. Raises ConfigurationError with every problem of the file."""
-    return gate_of(config.read(config.load(path), must_guard=True))
+def load_gate(path: str | Path, *, must_guard: bool = False) -> Gate:
+    """The gate that a TOML file describes. Raises ConfigurationError with every problem of the file.
+
+    must_guard: whether a file without any route is a problem already here, and not only to a door that finds no marked
+        view either.
+    """
+    return gate_of(config.read(config.load(path), must_guard=must_guard))
+
+
+def gate_from(settings: Mapping[str, Any]) -> Gate:
+    """The gate that a table with the keys of gate.toml describes: a framework's own settings."""
+    return gate_of(config.read(settings))
 
 
 def gate_of(configuration: Configuration) -> Gate:

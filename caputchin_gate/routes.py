@@ -59,12 +59,14 @@ class Rule(Generic[T]):
     method_override: a rule that names PUT, PATCH or DELETE guards POST too, because forms override their method
     own: the gate answers itself and the application never sees the request, so in its plain spelling the rule comes
         before all others, whatever their order and the mount (threats.md R41)
+    if_needed: the rule is for what no earlier one guards, so it may have nothing left to match
     """
 
     match: str
     terms: T
     method_override: bool = True
     own: bool = False
+    if_needed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +164,11 @@ class RouteTable(Generic[T]):
             known = sighting.rulings[methods] = (self._rule(sighting, methods),)
         return known[0]
 
+    def guards(self, rule: Rule[T], method: str) -> bool:
+        """Whether a rule guards a method, whatever the path."""
+        read = _read(rule.match, [])
+        return read is not None and _method(method) in _guarded(read[1], rule.method_override)
+
     def readings(self, head: RequestHead) -> list[Reading[T]]:
         """Why `match` decides as it does: the views that meet rules. None where there are too many to look at."""
         views = views_of(head.path, head.raw_path, head.root_path)
@@ -232,7 +239,10 @@ class RouteTable(Generic[T]):
         pattern, named = read
         guard = _Guard(place, rule, named, _guarded(named, rule.method_override))
         if not rule.own:
-            problems += self._in_vain(guard, pattern)
+            in_vain = list(self._in_vain(guard, pattern))
+            if in_vain and rule.if_needed:
+                return
+            problems += in_vain
         self._guarded_methods |= guard.methods
         for form in pattern.forms:
             self._tree.add(form, guard)

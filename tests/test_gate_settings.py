@@ -284,7 +284,7 @@ def test_a_gate_from_a_file_is_the_gate_from_arguments(tmp_path: Path, monkeypat
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        (b"", "nothing is protected"),
+        (b"", "provider: is missing"),
         (b"protect = [", "not TOML"),
         (b"\xff\xfe", "not UTF-8"),
         (b'\xef\xbb\xbfprotect = ["POST /a"]\nprovider = 1', "provider"),

@@ -42,9 +42,9 @@ LEVELS = (
         "explanation",
     ),
     ("http_client", "body_pace", "kept_body", "awaited_body", "stores", "asn", "drivers"),
-    ("settings", "tables", "provider_tables", "config", "assembly", "gate"),
+    ("settings", "tables", "provider_tables", "config", "assembly", "marks", "gate"),
     ("asgi", "wsgi", "starlette", "fastapi", "flask", "django", "testing"),
-    ("service_log", "sidecar", "demo", "cli", "__main__"),
+    ("service_log", "sidecar", "demo", "audit", "cli", "__main__"),
 )
 ORDER = {name: (level, place) for level, row in enumerate(LEVELS) for place, name in enumerate(row)}
 

@@ -321,11 +321,21 @@ class Exchange:
         if self._over:
             return
         self._upstream = None
-        if connection.reused and not connection.heard and self._is_repeatable and not self._retried:
-            self._retried = True  # it was closing the connection while we wrote (framing.md st-19)
-            self._run(self._forward_over_new(connection.server))
+        again = self._where_again(connection)
+        if again is not None:
+            self._retried = True
+            self._run(self._forward_over_new(again))
         else:
             self.fail(502)
+
+    def _where_again(self, connection: UpstreamConnection) -> Server | None:
+        """Where a request is sent once more whose connection was closed without a byte of an answer."""
+        if connection.heard or self._retried or not self._is_repeatable:
+            return None
+        other = self._relay.upstreams.other_than(connection.server)
+        if other is None and connection.reused:  # it was closing it while we wrote (framing.md st-19)
+            return connection.server
+        return other
 
     def broken(self, connection: UpstreamConnection, why: str) -> None:
         """What the application sent is no answer that we pass on."""

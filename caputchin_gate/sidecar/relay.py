@@ -72,6 +72,7 @@ class Relay:
         """End what is overdue. One look at all connections costs less than a timer for each request."""
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
+            await asyncio.sleep(0)  # what came while the loop was busy is read first
             now = self.loop.time()
             for client in [client for client in self.clients if client.overdue(now)]:
                 client.expire(now)

@@ -29,6 +29,7 @@ from caputchin_gate.errors import ConfigurationError
 from caputchin_gate.events import tell, tell_broken
 from caputchin_gate.sidecar import worker
 from caputchin_gate.sidecar.listening import CantListen, close_listening, open_listening
+from caputchin_gate.sidecar.service_manager import ServiceManager
 from caputchin_gate.sidecar.worker import Service
 
 HANDLED: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -55,6 +56,7 @@ class Supervisor:
 
     def __init__(self, prepare: Callable[[], Service]) -> None:
         self._prepare = prepare
+        self._manager = ServiceManager(os.environ)
         self._sockets: dict[Address, socket.socket] = {}
         self._workers: list[Worker] = []
         self._current = self._with_sockets(prepare())
@@ -93,13 +95,13 @@ class Supervisor:
                 if not told and self._next is None and not self._ending:
                     told = True
                     started(self._current)
+                    self._manager.ready(_status(self._current))
         finally:
             signal.set_wakeup_fd(-1)
             for number, handler in before.items():
                 signal.signal(number, handler)
             self._selector.close()
-            for listening in self._sockets.values():
-                close_listening(listening)
+            self._close_sockets()
         return not self._failed
 
     # Generations
@@ -126,8 +128,9 @@ class Supervisor:
 
     def _reload(self) -> None:
         if self._next is not None:
-            self._refuse_reload("the last reload is not done yet")
+            tell(logging.ERROR, "reload-refused", "reload refused: the last one is not done yet")
             return
+        self._manager.reloading()
         try:
             service = self._with_sockets(self._prepare())
         except ConfigurationError as failure:
@@ -137,9 +140,9 @@ class Supervisor:
         else:
             self._begin(service)
 
-    @staticmethod
-    def _refuse_reload(why: str) -> None:
+    def _refuse_reload(self, why: str) -> None:
         tell(logging.ERROR, "reload-refused", f"reload refused, nothing changes: {why}", why=why)
+        self._manager.ready(f"{_status(self._current)}; the last reload was refused, see the log")
 
     def _take_over(self, service: Service) -> None:
         """The new generation is ready: the old one takes nothing new any more."""
@@ -152,6 +155,7 @@ class Supervisor:
         self._close_unused()
         if reloaded:
             tell(logging.WARNING, "reload", "reload: the new settings are in use", workers=service.settings.workers)
+            self._manager.ready(_status(service))
 
     def _give_up(self, why: str) -> None:
         """The new generation does not start."""
@@ -166,6 +170,10 @@ class Supervisor:
         else:
             self._refuse_reload(f"the new workers do not start ({why})")
             self._close_unused()
+
+    def _close_sockets(self) -> None:
+        while self._sockets:
+            close_listening(self._sockets.popitem()[1])
 
     def _close_unused(self) -> None:
         for address in self._sockets.keys() - set(self._current.settings.listen):
@@ -255,17 +263,20 @@ class Supervisor:
         if not self._failed:
             tell(logging.INFO, "stop", "ending; what is in flight is finished first")
         self._ending = True
+        self._manager.stopping()
         self._replace_at.clear()
         self._kill_at = time.monotonic() + self._current.settings.timeouts.drain + KILL_AFTER
         for one in self._workers:
             self._send(one, worker.END)
+        self._close_sockets()  # else clients would be queued that nobody answers
 
     def _patience(self) -> float | None:
-        first = min(self._give_up_at, self._kill_at, *self._replace_at, math.inf)
+        first = min(self._give_up_at, self._kill_at, self._manager.beat_at, *self._replace_at)
         return None if first is math.inf else max(0.0, first - time.monotonic())
 
     def _look_at_the_clock(self) -> None:
         now = time.monotonic()
+        self._manager.beat(now)
         if now >= self._kill_at:
             self._kill_at = math.inf
             for one in self._workers:
@@ -275,6 +286,10 @@ class Supervisor:
         for due in [due for due in self._replace_at if due <= now]:
             self._replace_at.remove(due)
             self._spawn(self._current)
+
+
+def _status(service: Service) -> str:
+    return f"serving with {service.settings.workers} worker{'s' * (service.settings.workers > 1)}"
 
 
 def _open_as_many_files_as_may_be() -> None:

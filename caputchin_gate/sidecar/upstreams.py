@@ -82,6 +82,9 @@ class Upstreams:
         assert server is not None
         return server
 
+    def other_than(self, server: Server) -> Server | None:
+        return self._choose((server,))
+
     def kept(self, server: Server, *, repeatable: bool) -> UpstreamConnection | None:
         """A connection to this server that is there already."""
         if not server.kept:

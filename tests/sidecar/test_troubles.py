@@ -256,6 +256,40 @@ def test_a_client_that_stops_reading_while_its_connection_ends_is_given_up_too(t
             time.sleep(0.1)
 
 
+def test_what_follows_answers_that_are_not_read_is_not_read_either(running: Running, upstream: Scripted) -> None:
+    upstream.play(Play(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + b"x" * 100_000))
+    before = resident(running)
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.connect(("127.0.0.1", running.port))
+        connection.sendall(GET * 200)
+        time.sleep(0.5)
+        connection.settimeout(0.5)
+        sent = 0
+        try:
+            while sent < 30_000_000:
+                sent += connection.send(b"y" * 65536)
+        except OSError:
+            pass
+        assert sent < 15_000_000
+        assert resident(running) - before < 8 * 2**20
+
+
+def test_pipelined_requests_go_on_when_the_client_reads_their_answers(running: Running, upstream: Scripted) -> None:
+    upstream.play(Play(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + b"x" * 100_000))
+    padded = GET.replace(b"\r\n\r\n", b"\r\nX: " + b"y" * 2000 + b"\r\n\r\n")  # all are more than is read at once
+    requests = padded * 300 + GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        connection.connect(("127.0.0.1", running.port))
+        threading.Thread(target=connection.sendall, args=(requests,), daemon=True).start()
+        time.sleep(0.3)
+        received = 0
+        while piece := connection.recv(2**20):
+            received += piece.count(b"x")
+    assert received == 301 * 100_000
+
+
 def resident(running: Running) -> int:
     (worker,) = running.workers()
     return int(Path(f"/proc/{worker}/statm").read_text().split()[1]) * 4096
@@ -271,6 +305,21 @@ def test_requests_go_by_turns_and_one_that_is_not_there_is_left_out(tmp_path: Pa
         running = stack.enter_context(sidecar(tmp_path, [servers[0].url, gone, servers[1].url]))
         assert {exchange(running.port, request_bytes("POST /open", b"x=y")).status for _ in range(30)} == {200}
         assert min(len(server.requests) for server in servers) >= 8
+
+
+@pytest.mark.parametrize(("head", "status", "sent"), [("GET /open", 200, 1), ("POST /open", 502, 0)])
+def test_a_request_that_one_closes_unanswered_goes_to_another_if_that_does_no_harm(
+    tmp_path: Path, head: str, status: int, sent: int
+) -> None:
+    with ExitStack() as stack:
+        closing = stack.enter_context(Scripted([Play(b"", then="close")]))
+        other = stack.enter_context(Scripted())
+        running = stack.enter_context(sidecar(tmp_path, [closing.url, other.url]))
+        while not closing.requests:
+            before = len(other.requests)
+            answer = exchange(running.port, request_bytes(head, b""))
+        assert answer.status == status
+        assert len(other.requests) - before == sent
 
 
 def test_over_a_unix_socket_on_both_sides(tmp_path: Path) -> None:

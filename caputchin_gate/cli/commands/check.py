@@ -16,7 +16,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(typed: argparse.Namespace) -> int:
     try:
-        gate = load_gate(typed.file)
+        gate = load_gate(typed.file, must_guard=True)
     except ConfigurationError as failure:
         list_problems(failure, typed.file)
         return FINDING
