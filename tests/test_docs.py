@@ -50,7 +50,7 @@ SECRETS = {
 }
 TABLES = (TOP, ROUTE, IN_PROCESS, HARDENING, CAP, ALTCHA, CAPUTCHIN, SITE, LIMITS, SIDECAR, SIDECAR_TIMEOUTS)
 # No request is decided for one of these in this version.
-NOT_YET = {Reason.UNGUARDED, Reason.RATE_LIMITED}
+NOT_YET = {Reason.UNGUARDED}
 
 
 def name(value: object) -> str | None:

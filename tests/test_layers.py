@@ -36,6 +36,7 @@ LEVELS = (
         "quotas",
         "verification",
         "endpoints",
+        "submissions",
         "policy",
         "forward_auth",
         "own_paths",
