@@ -337,6 +337,9 @@ def warnings_of(configuration: Configuration) -> list[str]:
     needs_store = own or configuration.has_receipts or configuration.limits["submissions_per_minute"] is not None
     if configuration.top["store"] == "memory" and needs_store:
         warnings.append('store = "memory" knows one process only: with several workers use "sqlite"')
+    admin = configuration.sidecar["admin"]
+    if admin is not None and not admin.is_local:
+        warnings.append(f"sidecar.admin = {str(admin)!r}: everybody who reaches that address reads routes and numbers")
     bundle = configuration.in_process["caputchin"]["widget"]
     if bundle is not None and HOST not in bundle[WIDGET]:
         warnings.append(f"in_process.caputchin.widget: {HOST.decode()} does not stand in it, so it is served as it is")

@@ -31,6 +31,7 @@ from caputchin_gate.policy import Answer, PassOn, Ruling, Settings, opens_websoc
 from caputchin_gate.provider_tables import InProcessProvider
 from caputchin_gate.providers import Upstream
 from caputchin_gate.secret import Secret
+from caputchin_gate.secret_health import SecretHealth
 from caputchin_gate.settings import TOP
 from caputchin_gate.stores import AwaitedStore, Store, open_store
 from caputchin_gate.traffic import Traffic
@@ -107,7 +108,6 @@ class Gate:
         self._listeners: list[Callable[[Decision], object]] = []
         self._store: Store = open_store(top["store"])
         self._world = World(HttpClient(connections=configuration.limits["verifications"]), self._store)
-        self._limits = configuration.limits
         self.budget = Budget(configuration.limits["kept_bytes"])
         trusted = TrustedProxies(top["trusted_proxies"], top["forwarded_header"])
         in_process = any(isinstance(provider, InProcessProvider) for provider in configuration.providers.values())
@@ -129,6 +129,10 @@ class Gate:
             log_key=log_key,
         )
         self._guards = bool(configuration.routes)
+        upstreams = [provider for provider in configuration.providers.values() if isinstance(provider, Upstream)]
+        self.uses_store = (
+            in_process or configuration.has_receipts or not all(provider.single_use for provider in upstreams)
+        )
         self._is_asked = top["forward_auth"] is not None
         self.serves_own_paths = in_process or self._is_asked
         self._own_paths = configuration.in_process["mount"] + "/" if self.serves_own_paths else None
@@ -172,6 +176,27 @@ class Gate:
         """
         states = self._traffic.states(self._settings.verification.clock.now())
         return {site_key: words_of(state) for site_key, state in states.items()}
+
+    # For those who watch over it
+
+    def secrets(self) -> dict[str, SecretHealth]:
+        """What the providers said about their secrets, by name; only those that said anything."""
+        known = self._settings.verification.secrets
+        return {name: known[id(verifier)] for name, verifier in self._verifiers.items() if id(verifier) in known}
+
+    @property
+    def verifying(self) -> int:
+        """Verifications by providers that are under way."""
+        return len(self._settings.verification.in_flight)
+
+    @property
+    def store_use(self) -> tuple[int, int]:
+        """How often the store was asked by asynchronous doors, and how often it did not answer."""
+        return self._world.store_operations, self._world.store_failures
+
+    async def store_answers(self) -> bool:
+        """Whether the store can be reached now; asking it changes nothing."""
+        return await self._world.store_answers()
 
     @property
     def policy(self) -> Settings:

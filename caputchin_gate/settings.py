@@ -647,6 +647,9 @@ SIDECAR: Final[Mapping[str, Setting]] = {
         "The certificate and its key, for https.",
         '{ certificate = "fullchain.pem", key = "privkey.pem" }',
     ),
+    "admin": Setting(
+        one_listening, None, "Where health, metrics and the dashboard are; off without it.", '"127.0.0.1:9090"'
+    ),
     "workers": Setting(whole(1, 256), 1, "How many processes share the work.", "2"),
     "websockets": Setting(flag, True, "Whether WebSockets pass, on paths that no rule guards.", "false"),
     "log_format": Setting(

@@ -34,6 +34,7 @@ LEVELS = (
         "decision_log",
         "traffic",
         "quotas",
+        "secret_health",
         "verification",
         "endpoints",
         "submissions",

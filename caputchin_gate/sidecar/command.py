@@ -39,6 +39,8 @@ def prepare(path: str, typed: Mapping[str, Any], log: ServiceLog, *, alone: bool
         tables["sidecar"] = {**table, **typed}
     configuration = config.read(tables, must_guard=True)
     settings = relay_settings(configuration, alone=alone)
+    if settings.admin is not None:
+        from caputchin_gate.sidecar.admin import process  # noqa: F401  what it needs is there, or missing at once
     with log.trying(settings.log_format):
         gate = gate_of(configuration)
         if not alone:
@@ -64,3 +66,5 @@ def _say_where(service: Service) -> None:
     message = f"listening on {', '.join(places)}{behind} ({workers})"
     print(f"caputchin-gate: {message}", flush=True)
     tell(logging.INFO, "ready", message, listen=places, upstream=upstreams, workers=settings.workers)
+    if service.admin_socket is not None:
+        print(f"caputchin-gate: health and metrics on {url_of(service.admin_socket, tls=False)}", flush=True)

@@ -34,7 +34,7 @@ from caputchin_gate.sidecar.tunnel import Tunnel
 from caputchin_gate.sidecar.upstream import UpstreamConnection
 from caputchin_gate.sidecar.verdicts import UNGUARDED, UNGUARDED_LINES, verdict_lines
 from caputchin_gate.sidecar.wire import Request, Response
-from caputchin_gate.verdict import Decision
+from caputchin_gate.verdict import Decision, Reason
 
 if TYPE_CHECKING:
     from caputchin_gate.sidecar.client import ClientConnection
@@ -89,6 +89,7 @@ class Exchange:
         untouched = self._relay.gate.untouched(path, raw_path, "")
         if self._relay.stands_alone:
             if untouched:
+                self._relay.counters.own[answers.NOT_FOUND.status] += 1
                 self.answer(answers.NOT_FOUND)
             else:
                 self._run(self._answer_own(answers.NOT_FOUND))
@@ -137,10 +138,12 @@ class Exchange:
                     self._relay.counters.unguarded += 1
                     await self._pass_on(kept)
                 case Admit(decision=decision, set_cookie=cookie):
+                    if decision.reason is Reason.EXEMPT:
+                        self._relay.counters.unguarded += 1
                     self._decision, self._cookie = decision, cookie
                     await self._pass_on(kept)
-                case Answer(response=response):
-                    self.answer(response)
+                case Answer() as answer:
+                    self._answer_with(answer)
                 case ruling:
                     assert_never(ruling)
         finally:
@@ -152,9 +155,14 @@ class Exchange:
         kept = AwaitedBody(KeptBody(gate.budget), self.body.next)
         try:
             ruling = await gate.aserve(self._head(), kept.read)
-            self.answer(ruling.response if isinstance(ruling, Answer) else otherwise)
+            self._answer_with(ruling if isinstance(ruling, Answer) else Answer(otherwise))
         finally:
             kept.close()
+
+    def _answer_with(self, ruling: Answer) -> None:
+        if ruling.decision is None:
+            self._relay.counters.own[ruling.response.status] += 1
+        self.answer(ruling.response)
 
     def _head(self) -> RequestHead:
         forwarding = self.client.forwarding

@@ -38,6 +38,7 @@ class Certificate:
 class RelaySettings:
     upstreams: tuple[Address, ...]  # none where the gate stands alone
     listen: tuple[Address, ...] = (Address("127.0.0.1", 8080),)
+    admin: Address | None = None
     workers: int = 1
     tls: Certificate | None = None
     upstream_ca: str | None = None
@@ -62,6 +63,7 @@ def relay_settings(configuration: Configuration, *, alone: bool = False) -> Rela
     return RelaySettings(
         upstreams=() if alone else table["upstream"],
         listen=table["listen"],
+        admin=table["admin"],
         workers=table["workers"],
         tls=Certificate(**table["tls"]) if table["tls"] else None,
         upstream_ca=table["upstream_ca"],

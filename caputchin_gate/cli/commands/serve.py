@@ -14,6 +14,4 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(typed: argparse.Namespace) -> int:
-    return relaying.run(
-        typed.file, {"listen": typed.listen, "workers": typed.workers, "log_format": typed.log_format}, alone=True
-    )
+    return relaying.run(typed, {}, alone=True)
