@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypedDict, TypeVar, Unpack
 
 from caputchin_gate import config
-from caputchin_gate.assembly import own_endpoints, route_table, verifiers_of, warnings_of
+from caputchin_gate.assembly import own_endpoints, route_table, submission_limit, verifiers_of, warnings_of
 from caputchin_gate.client_address import TrustedProxies, client_of, looks_proxied
 from caputchin_gate.clock import Clock
 from caputchin_gate.config import Configuration
@@ -135,6 +135,7 @@ class Gate:
             trusted_proxies=trusted,
             allowed_origins=frozenset(domains),
             report_only=top["mode"] == "report",
+            submissions=submission_limit(configuration, self._store),
             log_key=log_key,
         )
         self._guards = bool(configuration.routes)
@@ -148,7 +149,8 @@ class Gate:
         self.body_timeout: float = configuration.limits["body_timeout"]
         self.untouched = self._settings.routes.untouched
         self.trusted_proxies = trusted
-        self._expects_no_proxy = (in_process or configuration.has_receipts) and not top["trusted_proxies"]
+        tells_clients_apart = in_process or configuration.has_receipts or self._settings.submissions is not None
+        self._expects_no_proxy = tells_clients_apart and not top["trusted_proxies"]
         self.warnings = tuple(map(placed, warnings_of(configuration)))
         for warning in self.warnings:
             tell(logging.WARNING, "setting-warning", warning)

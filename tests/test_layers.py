@@ -38,6 +38,7 @@ LEVELS = (
         "secret_health",
         "verification",
         "endpoints",
+        "submissions",
         "policy",
         "forward_auth",
         "own_paths",
