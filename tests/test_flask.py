@@ -51,6 +51,15 @@ def with_a_path(app: Flask) -> str:
     return "/files/a/b/c/edit"
 
 
+def on_a_coroutine_function(app: Flask) -> str:
+    @app.route("/contact", methods=BOTH)
+    @require_human
+    async def contact() -> str:
+        return tell()
+
+    return "/contact"
+
+
 def in_a_blueprint(app: Flask) -> str:
     inner, outer = Blueprint("inner", __name__), Blueprint("outer", __name__)
     inner.route("/contact", methods=BOTH)(marked)
@@ -102,6 +111,7 @@ PLACES = (
     on_a_function,
     with_variables,
     with_a_path,
+    on_a_coroutine_function,
     in_a_blueprint,
     on_a_method,
     on_a_method_view,
