@@ -53,6 +53,8 @@ class Upstreams:
 
     def kept(self, server: Server, *, repeatable: bool) -> UpstreamConnection | None:
         """A connection to this server that is there already."""
+        while server.kept and server.kept[-1].transport.is_closing():
+            server.kept.pop()  # it ended just now; that it is gone is told later
         if not server.kept:
             return None
         connection = server.kept[-1]  # the one that was used last
