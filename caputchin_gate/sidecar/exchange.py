@@ -12,6 +12,7 @@ It decides who acts next, and moves no bytes itself.
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import time
 from collections.abc import Callable, Coroutine
@@ -19,8 +20,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, assert_never
 
 from caputchin_gate.awaited_body import AwaitedBody
-from caputchin_gate.decision_log import logger, place_of
 from caputchin_gate.effects import BodyEnd
+from caputchin_gate.events import tell, tell_broken
 from caputchin_gate.kept_body import KeptBody
 from caputchin_gate.messages import RequestHead
 from caputchin_gate.messages import Response as OwnResponse
@@ -123,7 +124,7 @@ class Exchange:
         try:
             await work()
         except Exception as failure:
-            logger.error("internal error: %s", place_of(failure))
+            tell_broken(failure)
             self.fail(502)
 
     async def _guard(self) -> None:
@@ -348,7 +349,8 @@ class Exchange:
 
     def broken(self, connection: UpstreamConnection, why: str) -> None:
         """What the application sent is no answer that we pass on."""
-        logger.warning("%s answers with %s", connection.server.address, why)
+        address = str(connection.server.address)
+        tell(logging.WARNING, "upstream-malformed", f"{address} answers with {why}", upstream=address, why=why)
         self._upstream = None
         connection.release()
         self.fail(502)

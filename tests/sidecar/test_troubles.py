@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import struct
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from caputchin_gate.addresses import Address
+from caputchin_gate.sidecar.settings import RelaySettings
+from caputchin_gate.sidecar.upstream import UpstreamConnection
+from caputchin_gate.sidecar.upstreams import Upstreams
 from tests.sidecar.running import Running, sidecar
 from tests.sidecar.scripted import OK, Play, Scripted
 from tests.sidecar.talking import read_all, statuses, talk
@@ -334,6 +339,22 @@ def test_a_request_that_one_closes_unanswered_goes_to_another_if_that_does_no_ha
             answer = exchange(running.port, request_bytes(head, b""))
         assert answer.status == status
         assert len(other.requests) - before == sent
+
+
+def test_a_kept_connection_that_is_being_closed_is_given_to_nobody(upstream: Scripted) -> None:
+    async def kept_after(end: Callable[[UpstreamConnection], object]) -> UpstreamConnection | None:
+        settings = RelaySettings((Address("127.0.0.1", upstream.port),))
+        upstreams = Upstreams(settings, None, asyncio.get_running_loop())
+        server = upstreams.next()
+        connection = await upstreams.connect(server)
+        assert connection is not None
+        upstreams.keep(connection)
+        end(connection)
+        return upstreams.kept(server, repeatable=True)
+
+    assert asyncio.run(kept_after(lambda it: None)) is not None
+    assert asyncio.run(kept_after(lambda it: it.close())) is None
+    assert asyncio.run(kept_after(lambda it: it.expire())) is None
 
 
 def test_over_a_unix_socket_on_both_sides(tmp_path: Path) -> None:
