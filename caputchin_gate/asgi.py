@@ -15,8 +15,8 @@ from typing import Any, Final, TypeAlias, assert_never
 
 from caputchin_gate.awaited_body import AwaitedBody, in_time
 from caputchin_gate.body_pace import BodyPace
-from caputchin_gate.decision_log import logger, place_of
 from caputchin_gate.effects import BodyEnd, LastPiece
+from caputchin_gate.events import tell_broken
 from caputchin_gate.gate import Gate
 from caputchin_gate.kept_body import KeptBody
 from caputchin_gate.messages import RequestHead, Response
@@ -104,7 +104,7 @@ class GateMiddleware:
         try:
             answered = await refuse(scope, body.replay() if body.is_whole() else gone, decision, own)
         except Exception as failure:
-            logger.error("a refusal could not be answered by the application: %s", place_of(failure))
+            tell_broken(failure, "a refusal could not be answered by the application")
             return own
         return stand_in(answered, own, head)
 

@@ -17,8 +17,8 @@ from typing import IO, Any, Final, TypeAlias, assert_never
 
 from werkzeug.wsgi import get_content_length, get_input_stream
 
-from caputchin_gate.decision_log import logger, place_of
 from caputchin_gate.effects import BodyEnd, LastPiece
+from caputchin_gate.events import tell_broken
 from caputchin_gate.gate import Gate
 from caputchin_gate.kept_body import KeptBody
 from caputchin_gate.messages import RequestHead, Response
@@ -87,7 +87,7 @@ def _refused(
         stream = body.replay() if body.is_whole() else io.BytesIO()
         answered = refuse({**environ, "wsgi.input": stream}, decision, own)
     except Exception as failure:
-        logger.error("a refusal could not be answered by the application: %s", place_of(failure))
+        tell_broken(failure, "a refusal could not be answered by the application")
         return own
     return stand_in(answered, own, head)
 

@@ -5,20 +5,24 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from caputchin_gate.cli.parser import whole
+from caputchin_gate.cli.parser import add_file, whole
 from caputchin_gate.cli.terminal import DONE, FINDING, WrongUse, needing
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", metavar="gate.toml")
+    add_file(parser)
     parser.add_argument("--listen", metavar="ADDRESS", action="append", help="where clients connect; may be repeated")
     parser.add_argument("--admin", metavar="ADDRESS", help="where health, metrics and the dashboard are")
     parser.add_argument("--workers", metavar="N", type=whole, help="how many processes share the work")
+    parser.add_argument(
+        "--log-format", choices=("auto", "text", "json"), help="of the lines on stderr; auto is text on a terminal"
+    )
 
 
 def run(typed: argparse.Namespace, more: dict[str, Any], *, alone: bool) -> int:
     """Serve until told to end. more: what was typed for keys of [sidecar] beyond those of `arguments`."""
-    given = {"listen": typed.listen, "admin": typed.admin, "workers": typed.workers, **more}
+    shared = {key: getattr(typed, key) for key in ("listen", "admin", "workers", "log_format")}
+    given = {**shared, **more}
     with needing("sidecar", "serve" if alone else "proxy"):
         from caputchin_gate.sidecar import command
         from caputchin_gate.sidecar.listening import CantListen

@@ -14,12 +14,10 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
 
+from caputchin_gate.events import tell
 from caputchin_gate.sidecar.child import Child, fork_child
 from caputchin_gate.sidecar.worker import Service
-
-logger: Final = logging.getLogger("caputchin_gate")
 
 
 @dataclass(slots=True, eq=False)
@@ -108,6 +106,7 @@ class AdminSide:
         if one is self._current:
             self._current = None
             self.begins_at = one.child.replacement_due()
-            logger.error("the process of the admin address ended (%d) and is replaced", code)
+            message = f"the process of the admin address ended ({code}) and is replaced"
+            tell(logging.ERROR, "admin-died", message, code=code)
         else:
             self._retired.remove(one)

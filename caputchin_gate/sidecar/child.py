@@ -14,9 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final, NoReturn
 
-from caputchin_gate.decision_log import place_of
-
-logger: Final = logging.getLogger("caputchin_gate")
+from caputchin_gate.events import tell_broken
 
 HANDLED: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 SHORT_LIFE: Final = 1.0  # who lives shorter is replaced only after so long
@@ -69,7 +67,7 @@ def _live(what: str, work: Callable[[socket.socket], object], channel: socket.so
         work(channel)
         code = 0
     except Exception as failure:
-        logger.error("%s failed: %s", what, place_of(failure))
+        tell_broken(failure, f"{what} failed")
     finally:
         logging.shutdown()
         os._exit(code)

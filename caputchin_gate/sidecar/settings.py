@@ -8,6 +8,7 @@ from caputchin_gate.addresses import Address
 from caputchin_gate.config import Configuration
 from caputchin_gate.errors import ConfigurationError, Problem
 from caputchin_gate.secret import Secret
+from caputchin_gate.service_log import LogFormat
 from caputchin_gate.sidecar.wire import Limits
 
 
@@ -42,6 +43,7 @@ class RelaySettings:
     tls: Certificate | None = None
     upstream_ca: str | None = None
     websockets: bool = True
+    log_format: LogFormat = "auto"
     sign_verdicts: Secret | None = None
     timeouts: Timeouts = field(default_factory=Timeouts)
     heads: Limits = field(default_factory=Limits)
@@ -66,6 +68,7 @@ def relay_settings(configuration: Configuration, *, alone: bool = False) -> Rela
         tls=Certificate(**table["tls"]) if table["tls"] else None,
         upstream_ca=table["upstream_ca"],
         websockets=table["websockets"],
+        log_format=table["log_format"],
         sign_verdicts=table["sign_verdicts"],
         timeouts=Timeouts(**table["timeouts"], body_stall=limits["body_timeout"]),
         heads=Limits(limits["head_bytes"], limits["head_fields"], limits["target_bytes"]),

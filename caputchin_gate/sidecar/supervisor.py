@@ -26,6 +26,7 @@ from typing import Final
 
 from caputchin_gate.addresses import Address
 from caputchin_gate.errors import ConfigurationError
+from caputchin_gate.events import tell
 from caputchin_gate.sidecar import reports, worker
 from caputchin_gate.sidecar.admin_side import AdminSide
 from caputchin_gate.sidecar.child import HANDLED, Child, fork_child
@@ -34,8 +35,6 @@ from caputchin_gate.sidecar.listening import CantListen, close_listening, open_l
 from caputchin_gate.sidecar.reports import State
 from caputchin_gate.sidecar.service_manager import ServiceManager
 from caputchin_gate.sidecar.worker import Service
-
-logger: Final = logging.getLogger("caputchin_gate")
 
 CLIENTS: Final = "clients"
 ADMIN: Final = "admin"
@@ -138,7 +137,7 @@ class Supervisor:
 
     def _reload(self) -> None:
         if self._next is not None:
-            logger.error("reload: the last one is not done yet")
+            tell(logging.ERROR, "reload-refused", "reload refused: the last one is not done yet")
             return
         self._manager.reloading()
         try:
@@ -152,7 +151,7 @@ class Supervisor:
 
     def _refuse_reload(self, why: str) -> None:
         self._ledger.count("reloads", "refused")
-        logger.error("reload refused, nothing changes: %s", why)
+        tell(logging.ERROR, "reload-refused", f"reload refused, nothing changes: {why}", why=why)
         self._manager.ready(f"{_status(self._current)}; the last reload was refused, see the log")
 
     def _take_over(self, service: Service) -> None:
@@ -168,7 +167,7 @@ class Supervisor:
         if reloaded:
             self._ledger.count("reloads", "done")
             self._ledger.reloaded = time.time()
-            logger.warning("reload: the new settings are in use")
+            tell(logging.WARNING, "reload", "reload: the new settings are in use", workers=service.settings.workers)
             self._manager.ready(_status(service))
 
     def _give_up(self, why: str) -> None:
@@ -178,7 +177,7 @@ class Supervisor:
             if one.service is service:
                 self._send(one, worker.END)
         if service is self._current:
-            logger.error("the workers do not start: %s", why)
+            tell(logging.ERROR, "start-failed", f"the workers do not start: {why}", why=why)
             self._failed = True
             self._end()
         else:
@@ -250,7 +249,8 @@ class Supervisor:
             self._give_up(_how(code))
         elif one.service is self._current:
             self._ledger.count("worker_deaths")
-            logger.error("worker %d ended (%s) and is replaced", one.child.process_id, _how(code))
+            message = f"worker {one.child.process_id} ended ({_how(code)}) and is replaced"
+            tell(logging.ERROR, "worker-died", message, worker=one.child.process_id, how=_how(code))
             self._replace_at.append(one.child.replacement_due())
 
     @staticmethod
@@ -279,6 +279,8 @@ class Supervisor:
                 self._kill_at = 0.0
 
     def _end(self) -> None:
+        if not self._failed:
+            tell(logging.INFO, "stop", "ending; what is in flight is finished first")
         self._ending = True
         self._manager.stopping()
         self._replace_at.clear()
