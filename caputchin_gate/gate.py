@@ -15,7 +15,7 @@ from caputchin_gate import config
 from caputchin_gate.assembly import own_endpoints, route_table, submission_limit, verifiers_of, warnings_of
 from caputchin_gate.client_address import TrustedProxies, client_of, looks_proxied
 from caputchin_gate.clock import Clock
-from caputchin_gate.config import Configuration, Route
+from caputchin_gate.config import Configuration
 from caputchin_gate.decision_log import log_decision, words_of
 from caputchin_gate.drivers import World, ano_body, arun, no_body, run
 from caputchin_gate.effects import BodyEnd, Effect, LastPiece
@@ -30,9 +30,11 @@ from caputchin_gate.own_paths import handle, serve
 from caputchin_gate.policy import Answer, PassOn, Ruling, Settings, opens_websocket, rule_on
 from caputchin_gate.provider_tables import InProcessProvider
 from caputchin_gate.providers import Upstream
+from caputchin_gate.route_tables import Route
 from caputchin_gate.secret import Secret
 from caputchin_gate.secret_health import SecretHealth
 from caputchin_gate.settings import TOP
+from caputchin_gate.sources import gather
 from caputchin_gate.stores import AwaitedStore, Store, open_store
 from caputchin_gate.traffic import Traffic
 from caputchin_gate.verdict import Decision, Failed, Reason, Verdict
@@ -79,6 +81,9 @@ class GateOptions(TypedDict, total=False):
 
 T = TypeVar("T")
 
+OWN_WIDGET: Final = frozenset({"caputchin", "captchaapi"})  # the kinds whose tokens our widget makes in process
+TOKEN_FIELD: Final = "caputchin-token"  # the field that it fills unless told otherwise
+
 SYSTEM_CLOCK: Final = Clock(now=time.time, monotonic=time.monotonic, random_bytes=os.urandom)
 
 
@@ -88,6 +93,8 @@ class Gate:
     provider: the name of a kind ("caputchin", "procaptcha", ...), a table as in gate.toml, or an object of
         `caputchin_gate.providers`. The other arguments are the keys of gate.toml (see `GateOptions`).
     clock: time and randomness, for tests.
+
+    No environment variable changes what is typed here; `load_gate` heeds them.
 
     Raises ConfigurationError, which lists every problem of the settings at once. Safe to share between threads,
     event loops, and processes that fork after it was made.
@@ -102,7 +109,9 @@ class Gate:
     ) -> None:
         self._assemble(config.read(_as_tables(provider, options)), clock or SYSTEM_CLOCK)
 
-    def _assemble(self, configuration: Configuration, clock: Clock) -> None:
+    def _assemble(
+        self, configuration: Configuration, clock: Clock, placed: Callable[[Problem], Problem] = lambda warning: warning
+    ) -> None:
         top = configuration.top
         self._configuration = configuration
         self._listeners: list[Callable[[Decision], object]] = []
@@ -141,7 +150,7 @@ class Gate:
         self.trusted_proxies = trusted
         tells_clients_apart = in_process or configuration.has_receipts or self._settings.submissions is not None
         self._expects_no_proxy = tells_clients_apart and not top["trusted_proxies"]
-        self.warnings = tuple(warnings_of(configuration))
+        self.warnings = tuple(map(placed, warnings_of(configuration)))
         for warning in self.warnings:
             tell(logging.WARNING, "setting-warning", warning)
 
@@ -205,6 +214,18 @@ class Gate:
 
     # For the doors
 
+    def widget(self) -> Mapping[str, str]:
+        """The attributes of the script that a page with a guarded form loads; `src` without a mount prefix.
+
+        Raises ConfigurationError when the default provider has a widget of its own.
+        """
+        default = self._configuration.providers[self._configuration.default_provider]
+        if not isinstance(default, InProcessProvider) or default.kind not in OWN_WIDGET:
+            what = "has a widget of its own"
+            raise ConfigurationError([Problem("provider", what, "put it into the page as its provider says")])
+        src = {"src": f"{self._configuration.in_process['mount']}/captcha.js"}
+        return src if default.token_field == TOKEN_FIELD else {**src, "data-field": default.token_field}
+
     def guarding(self, views: Iterable[MarkedView]) -> Gate:
         """This gate with the rules of marked views (`marks.py`) beside its own: another one for one application, that
         shares all the rest, from the store to the listeners.
@@ -218,10 +239,11 @@ class Gate:
         other._settings = replace(self._settings, routes=routes)
         other._guards = bool(configuration.routes)
         other.untouched = routes.untouched
-        other.warnings = tuple(warnings_of(configuration))
-        for warning in other.warnings:
-            if warning not in self.warnings:
-                tell(logging.WARNING, "setting-warning", warning)
+        known = {replace(warning, place=None) for warning in self.warnings}
+        added = tuple(warning for warning in warnings_of(configuration) if warning not in known)
+        other.warnings = (*self.warnings, *added)
+        for warning in added:
+            tell(logging.WARNING, "setting-warning", warning)
         return other
 
     def must_guard(self) -> None:
@@ -333,13 +355,16 @@ class Gate:
             self._store.close()
 
 
-def load_gate(path: str | Path, *, must_guard: bool = False) -> Gate:
-    """The gate that a TOML file describes. Raises ConfigurationError with every problem of the file.
+def load_gate(path: str | Path | None = None, *, must_guard: bool = False) -> Gate:
+    """The gate that a TOML file describes, with what environment variables say in its place; without a file they say
+    all. Raises ConfigurationError with every problem, and where it was typed.
 
     must_guard: whether a file without any route is a problem already here, and not only to a door that finds no marked
         view either.
     """
-    return gate_of(config.read(config.load(path), must_guard=must_guard))
+    typed = gather(path, os.environ)
+    with typed.placing():
+        return gate_of(config.read(typed.tables, must_guard=must_guard), typed.placed)
 
 
 def gate_from(settings: Mapping[str, Any]) -> Gate:
@@ -347,10 +372,10 @@ def gate_from(settings: Mapping[str, Any]) -> Gate:
     return gate_of(config.read(settings))
 
 
-def gate_of(configuration: Configuration) -> Gate:
-    """The gate of settings that were read already."""
+def gate_of(configuration: Configuration, placed: Callable[[Problem], Problem] = lambda warning: warning) -> Gate:
+    """The gate of settings that were read already. `placed` knows where a setting was typed."""
     gate = Gate.__new__(Gate)
-    gate._assemble(configuration, SYSTEM_CLOCK)
+    gate._assemble(configuration, SYSTEM_CLOCK, placed)
     return gate
 
 

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypedDict
 from urllib.parse import quote
 
-from caputchin_gate.config import Route
 from caputchin_gate.errors import ConfigurationError, Problem
 from caputchin_gate.events import tell
+from caputchin_gate.route_tables import Route
 from caputchin_gate.verdict import Decision, Reason
 
 # What a mark asks nothing for unless it names them: the page that shows a form is often the view that takes it (D1).

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,8 +11,10 @@ from typing import Final
 from caputchin_gate.errors import ConfigurationError
 
 DONE: Final = 0
-FINDING: Final = 1  # a problem in gate.toml, a token that did not pass
+FINDING: Final = 1  # a problem in gate.toml, a token that did not pass, a route that is open
 WRONG_USE: Final = 2
+INTERRUPTED: Final = 128 + 2  # by Ctrl-C, as shells tell it: nothing was found out
+BROKEN_PIPE: Final = 128 + 13
 
 
 class WrongUse(Exception):
@@ -35,7 +36,7 @@ def one_line(text: str) -> str:
 def list_problems(failure: ConfigurationError, file: str) -> None:
     """A line on stderr for each problem of a file."""
     for problem in failure.problems:
-        complain(str(problem) if problem.setting.startswith(os.path.basename(file)) else f"{file}: {problem}")
+        complain(str(problem) if problem.place is not None else f"{file}: {problem}")
 
 
 @contextmanager
@@ -45,6 +46,6 @@ def needing(extra: str, what: str) -> Iterator[None]:
         yield
     except ModuleNotFoundError as missing:
         library = (missing.name or "").partition(".")[0]
-        if library not in ("jinja2", "prometheus_client", "starlette", "uvicorn", "uvloop"):
+        if library not in ("shtab", "starlette", "uvicorn", "uvloop"):
             raise
         raise WrongUse(f"{what} needs {library}: pip install 'caputchin-gate[{extra}]'") from None

@@ -292,6 +292,8 @@ class ClientConnection(asyncio.Protocol):
         if self._unread:
             data, self._unread = self._unread, b""
             tunnel.from_client(data)
+        if self._no_more:
+            tunnel.client_ends()
 
     def _linger(self) -> None:
         """Closing at once would reset the connection before the client has read its answer."""

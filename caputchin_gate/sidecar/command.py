@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from caputchin_gate import __version__, config, service_log
@@ -17,6 +17,7 @@ from caputchin_gate.sidecar.settings import relay_settings
 from caputchin_gate.sidecar.supervisor import Supervisor
 from caputchin_gate.sidecar.tls import listening_context, upstream_context
 from caputchin_gate.sidecar.worker import Service
+from caputchin_gate.sources import gather
 
 
 def run(path: str, typed: Mapping[str, Any], *, alone: bool) -> bool:
@@ -33,28 +34,30 @@ def run(path: str, typed: Mapping[str, Any], *, alone: bool) -> bool:
 
 def prepare(path: str, typed: Mapping[str, Any], log: ServiceLog, *, alone: bool) -> Service:
     """Read and check everything. Raises ConfigurationError."""
-    tables = config.load(path)
-    table = tables.get("sidecar", {})
-    if isinstance(table, dict):
-        tables["sidecar"] = {**table, **typed}
-    configuration = config.read(tables, must_guard=True)
-    settings = relay_settings(configuration, alone=alone)
-    if settings.admin is not None:
-        from caputchin_gate.sidecar.admin import process  # noqa: F401  what it needs is there, or missing at once
-    with log.trying(settings.log_format):
-        gate = gate_of(configuration)
-        if not alone:
-            gate.must_guard()
-        elif not gate.serves_own_paths:
-            problem = Problem(Path(path).name, "has nothing to serve", "set forward_auth, or verify in process")
-            raise ConfigurationError([problem])
-        return Service(
-            gate=gate,
-            settings=settings,
-            sockets=(),
-            tls=listening_context(settings),
-            upstream_tls=upstream_context(settings),
-        )
+    source = gather(path, os.environ, {f"sidecar.{key}": value for key, value in typed.items()})
+    with source.placing():
+        configuration = config.read(source.tables, must_guard=True)
+        settings = relay_settings(configuration, alone=alone)
+        if settings.admin is not None:
+            _have_admin()
+        with log.trying(settings.log_format):
+            tls, upstream_tls = listening_context(settings), upstream_context(settings)
+            gate = gate_of(configuration, source.placed)
+            if not alone:
+                gate.must_guard()
+            elif not gate.serves_own_paths:
+                problem = Problem("", "has nothing to serve", "set forward_auth, or verify in process")
+                raise ConfigurationError([problem])
+    return Service(gate=gate, settings=settings, sockets=(), tls=tls, upstream_tls=upstream_tls)
+
+
+def _have_admin() -> None:
+    """Import here what the process of the admin address needs: it is forked whenever one is needed."""
+    try:
+        import caputchin_gate.sidecar.admin.process  # noqa: F401
+    except ModuleNotFoundError as missing:
+        problem = Problem("sidecar.admin", f"needs {missing.name}", "pip install 'caputchin-gate[sidecar]'")
+        raise ConfigurationError([problem]) from None
 
 
 def _say_where(service: Service) -> None:

@@ -15,7 +15,8 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, assert_never
 
 from caputchin_gate.awaited_body import AwaitedBody
@@ -92,18 +93,18 @@ class Exchange:
                 self._relay.counters.own[answers.NOT_FOUND.status] += 1
                 self.answer(answers.NOT_FOUND)
             else:
-                self._run(self._answer_own(answers.NOT_FOUND))
+                self._run(partial(self._answer_own, answers.NOT_FOUND))
             return
         if self.request.upgrade is not None and self._asks_for_websocket():
             if not untouched and not self._relay.gate.opens_websocket(self._head()):
-                self._run(self._answer_own(answers.WEBSOCKET_REFUSED))
+                self._run(partial(self._answer_own, answers.WEBSOCKET_REFUSED))
                 return
             self._upgrading = untouched = True
         if untouched:
             self._relay.counters.unguarded += 1
             self._forward()
         else:
-            self._run(self._guard())
+            self._run(self._guard)
 
     def _asks_for_websocket(self) -> bool:
         request = self.request
@@ -115,13 +116,13 @@ class Exchange:
             and request.body is NO_BODY
         )
 
-    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+    def _run(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         self._task = self._relay.loop.create_task(self._safely(work))
 
-    async def _safely(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _safely(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Whatever breaks here ends this exchange, and nothing else (threats.md R5)."""
         try:
-            await work
+            await work()
         except Exception as failure:
             tell_broken(failure)
             self.fail(502)
@@ -191,7 +192,7 @@ class Exchange:
             self._send_head(connection)
             self._flow(connection)
         else:
-            self._run(self._forward_over_new(server))
+            self._run(partial(self._forward_over_new, server))
 
     async def _forward_over_new(self, server: Server) -> None:
         connection = await self._relay.upstreams.connect(server)
@@ -221,7 +222,8 @@ class Exchange:
         request, decision, signer = self.request, self._decision, self._relay.signer
         about_client = self.client.forwarding.lines(request)
         if request.host is None:
-            about_client += b"Host: %b\r\n" % str(connection.server.address).encode()
+            address = connection.server.address
+            about_client += b"Host: %b\r\n" % (b"localhost" if address.path is not None else str(address).encode())
         verdict = UNGUARDED_LINES if decision is UNGUARDED else verdict_lines(decision)
         if signer is not None:
             verdict += signer.line(request.method, request.target, decision, time.time())
@@ -332,7 +334,7 @@ class Exchange:
         again = self._where_again(connection)
         if again is not None:
             self._retried = True
-            self._run(self._forward_over_new(again))
+            self._run(partial(self._forward_over_new, again))
         else:
             self.fail(502)
 

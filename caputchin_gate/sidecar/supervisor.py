@@ -249,9 +249,8 @@ class Supervisor:
             self._give_up(_how(code))
         elif one.service is self._current:
             self._ledger.count("worker_deaths")
-            worker = one.child.process_id
-            message = f"worker {worker} ended ({_how(code)}) and is replaced"
-            tell(logging.ERROR, "worker-died", message, worker=worker, how=_how(code))
+            message = f"worker {one.child.process_id} ended ({_how(code)}) and is replaced"
+            tell(logging.ERROR, "worker-died", message, worker=one.child.process_id, how=_how(code))
             self._replace_at.append(one.child.replacement_due())
 
     @staticmethod

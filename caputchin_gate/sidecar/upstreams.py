@@ -87,13 +87,14 @@ class Upstreams:
 
     def kept(self, server: Server, *, repeatable: bool) -> UpstreamConnection | None:
         """A connection to this server that is there already."""
-        if not server.kept:
-            return None
-        connection = server.kept[-1]  # the one that was used last
-        if not repeatable and self._loop.time() - connection.idle_since > FRESH_SECONDS:
-            return None
-        server.kept.pop()
-        return connection
+        while server.kept:
+            connection = server.kept[-1]  # the one that was used last
+            if not repeatable and self._loop.time() - connection.idle_since > FRESH_SECONDS:
+                return None
+            server.kept.pop()
+            if not connection.transport.is_closing():
+                return connection
+        return None
 
     async def connect(self, server: Server) -> UpstreamConnection | None:
         """A new connection, to this server or else to the next that takes one; None when no server does."""
@@ -162,8 +163,3 @@ class Upstreams:
         kept = connection.server.kept
         if connection in kept:
             kept.remove(connection)
-
-    def close_kept(self) -> None:
-        for server in self.servers:
-            for connection in tuple(server.kept):
-                connection.close()
