@@ -124,7 +124,7 @@ def test_help_fits_a_terminal_has_no_colours_and_names_examples_and_exit_codes(
 @pytest.mark.parametrize("name", names())
 def test_the_examples_of_the_help_can_be_typed(name: str) -> None:
     for example in load(name).EXAMPLES:
-        whole_parser().parse_args(shlex.split(example.partition(" > ")[0].partition(" < ")[0]))
+        whole_parser().parse_args(shlex.split(re.split(r" [<>|]", example)[0]))
 
 
 # check

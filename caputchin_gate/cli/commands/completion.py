@@ -15,7 +15,7 @@ SUMMARY = "a script that completes what is typed, for bash, zsh or fish"
 EXAMPLES = (
     "completion bash >> ~/.bash_completion",
     "completion zsh > ~/.zfunc/_caputchin-gate",
-    "completion fish > ~/.config/fish/completions/caputchin-gate.fish",
+    "completion fish | source",
 )
 EXITS = {0: "the script is on stdout"}
 
