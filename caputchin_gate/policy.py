@@ -176,16 +176,19 @@ async def decide(head: RequestHead, terms: Terms, settings: Settings, route: str
     match await find_token(head, terms):
         case Found(candidate=candidate):
             visitor = Visitor(client_of(head, settings.trusted_proxies))
+            asked_at = monotonic()
             verdict, provider = await verify(
                 terms.verifiers, candidate.value, candidate.field, visitor, terms.demands, settings.verification
             )
+            now = monotonic()
             return Decision(
                 reason_of(verdict, terms),
                 provider,
                 route,
                 verdict,
                 method=head.method,
-                elapsed=monotonic() - started,
+                elapsed=now - started,
+                verified_in=now - asked_at,
                 retry_after=verdict.retry_after if isinstance(verdict, Unavailable) else None,
                 token_digest=_digest(candidate.value.encode(), settings),
             )

@@ -59,12 +59,14 @@ class Rule(Generic[T]):
     method_override: a rule that names PUT, PATCH or DELETE guards POST too, because forms override their method
     own: the gate answers itself and the application never sees the request, so in its plain spelling the rule comes
         before all others, whatever their order and the mount (threats.md R41)
+    if_needed: the rule is for what no earlier one guards, so it may have nothing left to match
     """
 
     match: str
     terms: T
     method_override: bool = True
     own: bool = False
+    if_needed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +239,10 @@ class RouteTable(Generic[T]):
         pattern, named = read
         guard = _Guard(place, rule, named, _guarded(named, rule.method_override))
         if not rule.own:
-            problems += self._in_vain(guard, pattern)
+            in_vain = list(self._in_vain(guard, pattern))
+            if in_vain and rule.if_needed:
+                return
+            problems += in_vain
         self._guarded_methods |= guard.methods
         for form in pattern.forms:
             self._tree.add(form, guard)

@@ -143,13 +143,19 @@ verification = "in-process"
     ("content", "problems"),
     [
         (b"", ["gate.toml: provider: is missing", "gate.toml: protect: nothing is protected"]),
-        (b"protect = [", ["gate.toml"]),
-        (b"\xff\xfe", ["gate.toml: is not UTF-8 text"]),
-        (GOOD.replace("kind =", "knid =").encode(), ["provider.kind"]),
-        (GOOD.replace('"memory"', "7").encode(), ["gate.toml: store: is not a text"]),
+        (b"protect = [", ["gate.toml:1:12: is not TOML: Invalid value"]),
+        (b"\xff\xfe", ["gate.toml:1:1: is not UTF-8 text; save it as UTF-8"]),
+        (
+            GOOD.replace("kind =", "knid =").encode(),
+            [
+                "gate.toml:5:1: unknown key 'provider.knid', did you mean 'kind'?",
+                "gate.toml:4:2: provider.kind: is missing",
+            ],
+        ),
+        (GOOD.replace('"memory"', "7").encode(), ["gate.toml:3:1: store: is not a text"]),
         (
             GOOD.replace('"memory"', "7").replace("in-process", "someday").encode(),
-            ["gate.toml: store: is not a text", "gate.toml: provider.verification: is neither"],
+            ["gate.toml:3:1: store: is not a text", "gate.toml:6:1: provider.verification: is neither"],
         ),
         (b'protect = ["/x"]\n[provider]\nkind = "caputchn"\n', ["did you mean 'caputchin'?"]),
         (b'protect = ["/x"]\n[provider]\nkind = "caputchin"\nsecret = { env = "UNSET_" }\n', ["UNSET_ is not set"]),
@@ -180,7 +186,7 @@ def test_check_says_that_all_is_well_and_what_is_risky(tmp_path: Path) -> None:
     tmp_path.joinpath("gate.toml").write_text(GOOD)
     done = typed("check", "gate.toml", folder=tmp_path)
     assert (done.returncode, done.stdout) == (0, "gate.toml: no problems\n")
-    assert re.fullmatch(r"caputchin-gate: gate\.toml: warning: [^\n]+\n", done.stderr), done.stderr
+    assert re.fullmatch(r"caputchin-gate: gate\.toml:3:1: warning: store: [^\n]+\n", done.stderr), done.stderr
 
 
 # verify

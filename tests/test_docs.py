@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from caputchin_gate import Decision, Reason, load_gate
+from caputchin_gate.errors import Problem
 from caputchin_gate.refusal_texts import LANGUAGES
 from caputchin_gate.refusals import _notice_of
 from caputchin_gate.settings import (
@@ -29,9 +30,11 @@ from caputchin_gate.settings import (
     ROUTE,
     SIDECAR,
     SIDECAR_TIMEOUTS,
+    SIDECAR_TLS,
     SITE,
     TOP,
 )
+from caputchin_gate.tables import read_table
 from caputchin_gate.verdict import ADMITTING
 
 ROOT = Path(__file__).parents[1]
@@ -48,7 +51,20 @@ SECRETS = {
     "GATE_VERDICT_KEY": "an-example-of-a-key-of-more-than-32-characters",
     "GATE_SIGNING_KEY": "an-example-of-a-key-of-more-than-32-characters",
 }
-TABLES = (TOP, ROUTE, IN_PROCESS, HARDENING, CAP, ALTCHA, CAPUTCHIN, SITE, LIMITS, SIDECAR, SIDECAR_TIMEOUTS)
+TABLES = (
+    TOP,
+    ROUTE,
+    IN_PROCESS,
+    HARDENING,
+    CAP,
+    ALTCHA,
+    CAPUTCHIN,
+    SITE,
+    LIMITS,
+    SIDECAR,
+    SIDECAR_TLS,
+    SIDECAR_TIMEOUTS,
+)
 # No request is decided for one of these in this version.
 NOT_YET = {Reason.UNGUARDED, Reason.RATE_LIMITED}
 
@@ -141,7 +157,9 @@ def test_the_settings_page_is_what_the_settings_say() -> None:
 )
 def test_every_example_of_a_setting_can_be_read(key: str, setting: Any, tmp_path: Path) -> None:
     example = setting.example.replace("/var/lib/myapp", str(tmp_path))
-    setting.read(tomllib.loads(f"{key} = {example}")[key])
+    problems: list[Problem] = []
+    read_table(tomllib.loads(f"{key} = {example}"), {key: setting}, "", problems)
+    assert problems == []
 
 
 def test_every_file_that_contributors_are_sent_to_exists() -> None:

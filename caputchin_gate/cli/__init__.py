@@ -16,8 +16,8 @@ from io import TextIOWrapper
 
 from caputchin_gate.cli.parser import whole_parser
 from caputchin_gate.cli.terminal import BROKEN_PIPE, DONE, INTERRUPTED, WRONG_USE, WrongUse, complain, list_problems
-from caputchin_gate.decision_log import place_of
 from caputchin_gate.errors import ConfigurationError
+from caputchin_gate.events import place_of
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +22,9 @@ class WrongUse(Exception):
 
 
 def complain(sentence: str) -> None:
-    """One line on stderr."""
+    """One line on stderr, after those that a log still keeps."""
+    for handler in logging.getLogger().handlers:
+        handler.flush()
     print("caputchin-gate:", one_line(sentence), file=sys.stderr)
 
 
@@ -34,7 +36,7 @@ def one_line(text: str) -> str:
 def list_problems(failure: ConfigurationError, file: str) -> None:
     """A line on stderr for each problem of a file."""
     for problem in failure.problems:
-        complain(str(problem) if problem.setting.startswith(os.path.basename(file)) else f"{file}: {problem}")
+        complain(str(problem) if problem.place is not None else f"{file}: {problem}")
 
 
 @contextmanager
@@ -44,6 +46,6 @@ def needing(extra: str, what: str) -> Iterator[None]:
         yield
     except ModuleNotFoundError as missing:
         library = (missing.name or "").partition(".")[0]
-        if library not in ("starlette", "uvicorn", "uvloop", "shtab"):
+        if library not in ("jinja2", "prometheus_client", "shtab", "starlette", "uvicorn", "uvloop"):
             raise
         raise WrongUse(f"{what} needs {library}: pip install 'caputchin-gate[{extra}]'") from None

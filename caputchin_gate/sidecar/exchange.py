@@ -12,14 +12,16 @@ It decides who acts next, and moves no bytes itself.
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, assert_never
 
 from caputchin_gate.awaited_body import AwaitedBody
-from caputchin_gate.decision_log import logger, place_of
 from caputchin_gate.effects import BodyEnd
+from caputchin_gate.events import tell, tell_broken
 from caputchin_gate.kept_body import KeptBody
 from caputchin_gate.messages import RequestHead
 from caputchin_gate.messages import Response as OwnResponse
@@ -33,7 +35,7 @@ from caputchin_gate.sidecar.tunnel import Tunnel
 from caputchin_gate.sidecar.upstream import UpstreamConnection
 from caputchin_gate.sidecar.verdicts import UNGUARDED, UNGUARDED_LINES, verdict_lines
 from caputchin_gate.sidecar.wire import Request, Response
-from caputchin_gate.verdict import Decision
+from caputchin_gate.verdict import Decision, Reason
 
 if TYPE_CHECKING:
     from caputchin_gate.sidecar.client import ClientConnection
@@ -88,20 +90,21 @@ class Exchange:
         untouched = self._relay.gate.untouched(path, raw_path, "")
         if self._relay.stands_alone:
             if untouched:
+                self._relay.counters.own[answers.NOT_FOUND.status] += 1
                 self.answer(answers.NOT_FOUND)
             else:
-                self._run(self._answer_own(answers.NOT_FOUND))
+                self._run(partial(self._answer_own, answers.NOT_FOUND))
             return
         if self.request.upgrade is not None and self._asks_for_websocket():
             if not untouched and not self._relay.gate.opens_websocket(self._head()):
-                self._run(self._answer_own(answers.WEBSOCKET_REFUSED))
+                self._run(partial(self._answer_own, answers.WEBSOCKET_REFUSED))
                 return
             self._upgrading = untouched = True
         if untouched:
             self._relay.counters.unguarded += 1
             self._forward()
         else:
-            self._run(self._guard())
+            self._run(self._guard)
 
     def _asks_for_websocket(self) -> bool:
         request = self.request
@@ -113,15 +116,15 @@ class Exchange:
             and request.body is NO_BODY
         )
 
-    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+    def _run(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         self._task = self._relay.loop.create_task(self._safely(work))
 
-    async def _safely(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _safely(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Whatever breaks here ends this exchange, and nothing else (threats.md R5)."""
         try:
-            await work
+            await work()
         except Exception as failure:
-            logger.error("internal error: %s", place_of(failure))
+            tell_broken(failure)
             self.fail(502)
 
     async def _guard(self) -> None:
@@ -136,10 +139,12 @@ class Exchange:
                     self._relay.counters.unguarded += 1
                     await self._pass_on(kept)
                 case Admit(decision=decision, set_cookie=cookie):
+                    if decision.reason is Reason.EXEMPT:
+                        self._relay.counters.unguarded += 1
                     self._decision, self._cookie = decision, cookie
                     await self._pass_on(kept)
-                case Answer(response=response):
-                    self.answer(response)
+                case Answer() as answer:
+                    self._answer_with(answer)
                 case ruling:
                     assert_never(ruling)
         finally:
@@ -151,9 +156,14 @@ class Exchange:
         kept = AwaitedBody(KeptBody(gate.budget), self.body.next)
         try:
             ruling = await gate.aserve(self._head(), kept.read)
-            self.answer(ruling.response if isinstance(ruling, Answer) else otherwise)
+            self._answer_with(ruling if isinstance(ruling, Answer) else Answer(otherwise))
         finally:
             kept.close()
+
+    def _answer_with(self, ruling: Answer) -> None:
+        if ruling.decision is None:
+            self._relay.counters.own[ruling.response.status] += 1
+        self.answer(ruling.response)
 
     def _head(self) -> RequestHead:
         forwarding = self.client.forwarding
@@ -182,7 +192,7 @@ class Exchange:
             self._send_head(connection)
             self._flow(connection)
         else:
-            self._run(self._forward_over_new(server))
+            self._run(partial(self._forward_over_new, server))
 
     async def _forward_over_new(self, server: Server) -> None:
         connection = await self._relay.upstreams.connect(server)
@@ -212,7 +222,8 @@ class Exchange:
         request, decision, signer = self.request, self._decision, self._relay.signer
         about_client = self.client.forwarding.lines(request)
         if request.host is None:
-            about_client += b"Host: %b\r\n" % str(connection.server.address).encode()
+            address = connection.server.address
+            about_client += b"Host: %b\r\n" % (b"localhost" if address.path is not None else str(address).encode())
         verdict = UNGUARDED_LINES if decision is UNGUARDED else verdict_lines(decision)
         if signer is not None:
             verdict += signer.line(request.method, request.target, decision, time.time())
@@ -320,15 +331,26 @@ class Exchange:
         if self._over:
             return
         self._upstream = None
-        if connection.reused and not connection.heard and self._is_repeatable and not self._retried:
-            self._retried = True  # it was closing the connection while we wrote (framing.md st-19)
-            self._run(self._forward_over_new(connection.server))
+        again = self._where_again(connection)
+        if again is not None:
+            self._retried = True
+            self._run(partial(self._forward_over_new, again))
         else:
             self.fail(502)
 
+    def _where_again(self, connection: UpstreamConnection) -> Server | None:
+        """Where a request is sent once more whose connection was closed without a byte of an answer."""
+        if connection.heard or self._retried or not self._is_repeatable:
+            return None
+        other = self._relay.upstreams.other_than(connection.server)
+        if other is None and connection.reused:  # it was closing it while we wrote (framing.md st-19)
+            return connection.server
+        return other
+
     def broken(self, connection: UpstreamConnection, why: str) -> None:
         """What the application sent is no answer that we pass on."""
-        logger.warning("%s answers with %s", connection.server.address, why)
+        address = str(connection.server.address)
+        tell(logging.WARNING, "upstream-malformed", f"{address} answers with {why}", upstream=address, why=why)
         self._upstream = None
         connection.release()
         self.fail(502)

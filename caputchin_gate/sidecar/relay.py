@@ -72,6 +72,7 @@ class Relay:
         """End what is overdue. One look at all connections costs less than a timer for each request."""
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
+            await asyncio.sleep(0)  # what came while the loop was busy is read first
             now = self.loop.time()
             for client in [client for client in self.clients if client.overdue(now)]:
                 client.expire(now)
@@ -83,7 +84,6 @@ class Relay:
         self.draining = True
         for client in tuple(self.clients):
             client.leave_if_idle()
-        self.upstreams.close_kept()
 
     async def empty(self) -> None:
         """Until the last client is gone."""

@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from tests.echo import PROTECT, SIGNING_KEY
@@ -53,9 +54,9 @@ class Running:
         """Write another file; a SIGHUP lets it be read."""
         self.config.write_text(as_toml({**SETTINGS, **settings}))
 
-    def wait_for(self, text: str) -> None:
+    def wait_for(self, text: str, times: int = 1) -> None:
         end = time.monotonic() + STARTUP
-        while text not in self.output():
+        while self.output().count(text) < times:
             assert time.monotonic() < end, f"{text!r} is not in: {self.output()}"
             time.sleep(0.02)
 
@@ -65,7 +66,12 @@ def children(process_id: int) -> list[int]:
 
 
 @contextmanager
-def sidecar(folder: Path, upstream: str | list[str] | None, **settings: Any) -> Iterator[Running]:
+def sidecar(
+    folder: Path,
+    upstream: str | list[str] | None,
+    environment: Mapping[str, str] = MappingProxyType({}),
+    **settings: Any,
+) -> Iterator[Running]:
     """`settings` are keys of gate.toml over those of the tests' application; the store is in the folder."""
     config = folder / "gate.toml"
     command = "serve" if upstream is None else "proxy"
@@ -77,7 +83,7 @@ def sidecar(folder: Path, upstream: str | list[str] | None, **settings: Any) -> 
         process = subprocess.Popen(
             [sys.executable, "-m", "caputchin_gate", command, str(config)],
             cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=errors,

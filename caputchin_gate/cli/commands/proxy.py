@@ -22,5 +22,4 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(typed: argparse.Namespace) -> int:
-    given = {"listen": typed.listen, "upstream": typed.upstream, "workers": typed.workers}
-    return relaying.run(typed.file, given, alone=False)
+    return relaying.run(typed, {"upstream": typed.upstream}, alone=False)

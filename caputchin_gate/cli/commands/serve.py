@@ -21,4 +21,4 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(typed: argparse.Namespace) -> int:
-    return relaying.run(typed.file, {"listen": typed.listen, "workers": typed.workers}, alone=True)
+    return relaying.run(typed, {}, alone=True)

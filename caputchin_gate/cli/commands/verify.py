@@ -35,7 +35,7 @@ def run(typed: argparse.Namespace) -> int:
             pass
         case _:
             raise WrongUse("verify takes a file and one token")
-    gate = load_gate(typed.file)
+    gate = load_gate(typed.file, must_guard=True)
     try:
         verdict = gate.verify(_from_stdin() if token == "-" else token)
     finally:
