@@ -52,6 +52,7 @@ LEVELS = (
         "gate_file",
         "environment",
         "sources",
+        "schema",
         "config",
         "assembly",
         "marks",
