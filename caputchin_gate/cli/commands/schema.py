@@ -1,0 +1,20 @@
+"""JSON Schema of gate.toml, for editors: save it beside the file, and begin that with "#:schema gate.schema.json"."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from caputchin_gate.cli.terminal import DONE
+from caputchin_gate.schema import json_schema
+
+SUMMARY = "print the JSON Schema of gate.toml, for editors"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    pass
+
+
+def run(typed: argparse.Namespace) -> int:
+    print(json.dumps(json_schema(), indent=2))
+    return DONE
