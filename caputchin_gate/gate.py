@@ -31,6 +31,7 @@ from caputchin_gate.policy import Answer, PassOn, Ruling, Settings, opens_websoc
 from caputchin_gate.provider_tables import InProcessProvider
 from caputchin_gate.providers import Upstream
 from caputchin_gate.route_tables import Route
+from caputchin_gate.routes import Exempt, Rule
 from caputchin_gate.secret import Secret
 from caputchin_gate.secret_health import SecretHealth
 from caputchin_gate.settings import TOP
@@ -258,6 +259,16 @@ class Gate:
         if self._is_asked:
             what = "can't be answered through WSGI, which does not tell header names apart"
             raise ConfigurationError([Problem("forward_auth", what, "use `caputchin-gate serve`, or an ASGI server")])
+
+    def stands(self, earlier: Decision, by: object, head: RequestHead) -> bool:
+        """Whether a decision about a request stands that a gate further out has made of it: this one, by the same rule.
+
+        Its token is spent, and verifying it again would refuse it. Another rule may ask for more, so it decides anew.
+        """
+        if not isinstance(by, Gate) or by._world is not self._world:
+            return False
+        found = self._settings.routes.match(head)
+        return isinstance(found, Rule | Exempt) and found.match == earlier.route
 
     def handle(self, head: RequestHead, read: Callable[[int], bytes | LastPiece | BodyEnd] = no_body) -> Ruling:
         """What shall happen to a request that is not `untouched`; `read` gives its body piece by piece."""
