@@ -63,7 +63,6 @@ class ClientConnection(asyncio.Protocol):
         "_tls",
         "_tunnel",
         "_unread",
-        "_working",
         "deadline",
         "forwarding",
         "peer",
@@ -78,7 +77,6 @@ class ClientConnection(asyncio.Protocol):
         self._tunnel: Tunnel | None = None
         self._unread = b""
         self._seen = 0  # how much of it was looked at
-        self._working = False
         self._answered = False  # whether there was a request before
         self._is_full = False
         self._no_more = False  # the client sends no more requests
@@ -143,16 +141,11 @@ class ClientConnection(asyncio.Protocol):
     # Requests
 
     def _work(self) -> None:
-        """Begin the requests that are there, one at a time; those that are answered at once do not pile up."""
-        if self._working:
-            return
-        self._working = True
-        while self._state is HEAD and self._unread and not self._is_full:
-            if not self._begin_one():
-                break
-        self._working = False
+        """Begin the next request that is there."""
+        if self._state is HEAD and self._unread and not self._is_full:
+            self._begin()
 
-    def _begin_one(self) -> bool:
+    def _begin(self) -> None:
         relay, received = self._relay, self._unread
         limits = relay.settings.heads
         end = head_end(received, self._seen, limits.head)
@@ -160,11 +153,11 @@ class ClientConnection(asyncio.Protocol):
             if not self._seen:
                 self.deadline = relay.loop.time() + relay.settings.timeouts.head
             self._seen = len(received)
-            return False
+            return
         request = read_request(received[:end], limits) if isinstance(end, int) else end
         if isinstance(request, Unreadable):
             self._refuse(request)
-            return False
+            return
         self._unread, self._seen = b"", 0
         self._state = BUSY
         relay.counters.requests += 1
@@ -172,10 +165,8 @@ class ClientConnection(asyncio.Protocol):
         exchange = self._exchange = Exchange(relay, self, request, relay.loop.time())
         self.deadline = math.inf
         assert isinstance(end, int)
-        if len(received) > end and not self._feed(received[end:]):
-            return True
-        exchange.begin()
-        return True
+        if len(received) == end or self._feed(received[end:]):
+            exchange.begin()
 
     def _feed(self, data: bytes) -> bool:
         """Give the exchange its body, and keep what follows that. False when it is no body."""
@@ -216,8 +207,8 @@ class ClientConnection(asyncio.Protocol):
             self.deadline = self._relay.loop.time() + self._relay.settings.timeouts.idle
             if self._paused_at is not None:
                 self.update_reading()
-            if self._unread:
-                self._work()
+            if self._unread:  # other connections come first: some requests are answered at once
+                self._relay.loop.call_soon(self._work)
 
     # Reading
 

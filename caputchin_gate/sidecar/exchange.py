@@ -16,13 +16,13 @@ import time
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, Final, assert_never
 
-from caputchin_gate.awaited_body import AwaitedBody
+from caputchin_gate.awaited_body import AwaitedBody, Read
 from caputchin_gate.decision_log import logger, place_of
 from caputchin_gate.effects import BodyEnd
 from caputchin_gate.kept_body import KeptBody
 from caputchin_gate.messages import RequestHead
 from caputchin_gate.messages import Response as OwnResponse
-from caputchin_gate.policy import Admit, Answer, PassOn
+from caputchin_gate.policy import Admit, Answer, PassOn, Ruling
 from caputchin_gate.sidecar import answers
 from caputchin_gate.sidecar.bodies import LAST_CHUNK, NO_BODY, FixedLength
 from caputchin_gate.sidecar.forwarding import head_of, paths_of
@@ -94,7 +94,10 @@ class Exchange:
             self._relay.counters.unguarded += 1
             self._forward()
         else:
-            self._run(self._guard())
+            try:
+                self._guard()
+            except Exception as failure:
+                self._broke(failure)
 
     def _asks_for_websocket(self) -> bool:
         request = self.request
@@ -114,29 +117,59 @@ class Exchange:
         try:
             await work
         except Exception as failure:
-            logger.error("internal error: %s", place_of(failure))
-            self.fail(502)
+            self._broke(failure)
 
-    async def _guard(self) -> None:
+    def _broke(self, failure: Exception) -> None:
+        logger.error("internal error: %s", place_of(failure))
+        self.fail(502)
+
+    def _guard(self) -> None:
+        """Decide, and go on: at once where the whole body is there and nobody else has to be asked, else in a task."""
         gate = self._relay.gate
         body = self.request.body
         kept_body = KeptBody(gate.budget)
         kept_body.expected = body.length if isinstance(body, FixedLength) else 0
         kept = AwaitedBody(kept_body, self.body.next)
-        try:
-            match await gate.ahandle(self._head(), kept.read):
-                case PassOn():
-                    self._relay.counters.unguarded += 1
-                    await self._pass_on(kept)
-                case Admit(decision=decision, set_cookie=cookie):
-                    self._decision, self._cookie = decision, cookie
-                    await self._pass_on(kept)
-                case Answer(response=response):
-                    self.answer(response)
-                case ruling:
-                    assert_never(ruling)
-        finally:
-            kept.close()
+
+        def read_now(max_memory: int) -> Read | None:
+            return kept.take(self.body.next_now(), max_memory)
+
+        ruling = gate.handle_at_once(self._head(), read_now, kept.read)
+        if isinstance(ruling, Coroutine):
+            self._run(self._obey_later(ruling, kept))
+        elif self._goes_on(ruling) and not self._pass_on_at_once(kept):
+            self._run(self._pass_on(kept))
+
+    async def _obey_later(self, coming: Coroutine[Any, Any, Ruling], kept: AwaitedBody) -> None:
+        if self._goes_on(await coming):
+            await self._pass_on(kept)
+
+    def _goes_on(self, ruling: Ruling) -> bool:
+        """Whether the application gets the request. Where it doesn't, the client has its answer."""
+        match ruling:
+            case PassOn():
+                self._relay.counters.unguarded += 1
+                return True
+            case Admit(decision=decision, set_cookie=cookie):
+                self._decision, self._cookie = decision, cookie
+                return True
+            case Answer(response=response):
+                self.answer(response)
+                return False
+            case _:
+                assert_never(ruling)
+
+    def _pass_on_at_once(self, kept: AwaitedBody) -> bool:
+        """Whether that could be done: most forms are in one piece, and a connection is there."""
+        connection = self._kept(self._relay.upstreams.next()) if kept.in_one_piece else None
+        if connection is None:
+            return False
+        self._send_head(connection)
+        piece = kept.only_piece()
+        if piece:
+            connection.write_body(piece)
+        self._flow(connection)
+        return True
 
     def _head(self) -> RequestHead:
         forwarding = self.client.forwarding
