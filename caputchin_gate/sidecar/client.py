@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Final, cast
 
 from caputchin_gate.effects import BodyEnd
 from caputchin_gate.sidecar import answers
-from caputchin_gate.sidecar.bodies import BadFraming
+from caputchin_gate.sidecar.bodies import NO_BODY, BadFraming, FixedLength
 from caputchin_gate.sidecar.exchange import Exchange
 from caputchin_gate.sidecar.forwarding import Forwarding
-from caputchin_gate.sidecar.request_body import RequestBody
-from caputchin_gate.sidecar.wire import Unreadable, head_end, read_request
+from caputchin_gate.sidecar.request_body import NO_REQUEST_BODY, NoRequestBody, RequestBody, WholeBody
+from caputchin_gate.sidecar.wire import Request, Unreadable, head_end, read_request
 from caputchin_gate.sidecar.writing import write_together
 
 if TYPE_CHECKING:
@@ -158,15 +158,29 @@ class ClientConnection(asyncio.Protocol):
         if isinstance(request, Unreadable):
             self._refuse(request)
             return
+        assert isinstance(end, int)
         self._unread, self._seen = b"", 0
         self._state = BUSY
-        relay.counters.requests += 1
-        relay.counters.in_flight += 1
-        exchange = self._exchange = Exchange(relay, self, request, relay.loop.time())
         self.deadline = math.inf
-        assert isinstance(end, int)
-        if len(received) == end or self._feed(received[end:]):
+        counters = relay.counters
+        counters.requests += 1
+        counters.in_flight += 1
+        body, follows = self._body_of(request, received, end)
+        exchange = self._exchange = Exchange(relay, self, request, body, relay.loop.time())
+        if not follows or self._feed(follows):
             exchange.begin()
+
+    def _body_of(
+        self, request: Request, received: bytes, end: int
+    ) -> tuple[NoRequestBody | WholeBody | RequestBody, bytes]:
+        """The body of a request whose head ends there, and what follows that it has not taken yet."""
+        reader = request.body
+        if reader is NO_BODY:
+            return NO_REQUEST_BODY, received[end:]
+        if isinstance(reader, FixedLength) and end + reader.length <= len(received):
+            whole = end + reader.length
+            return WholeBody(received[end:whole]), received[whole:]
+        return RequestBody(self, request), received[end:]
 
     def _feed(self, data: bytes) -> bool:
         """Give the exchange its body, and keep what follows that. False when it is no body."""

@@ -27,7 +27,7 @@ from caputchin_gate.sidecar import answers
 from caputchin_gate.sidecar.bodies import LAST_CHUNK, NO_BODY, FixedLength
 from caputchin_gate.sidecar.forwarding import head_of, paths_of
 from caputchin_gate.sidecar.heads import answer_head, interim_head, request_head
-from caputchin_gate.sidecar.request_body import NO_REQUEST_BODY, NoRequestBody, RequestBody
+from caputchin_gate.sidecar.request_body import NoRequestBody, RequestBody, WholeBody
 from caputchin_gate.sidecar.tunnel import Tunnel
 from caputchin_gate.sidecar.upstream import UpstreamConnection
 from caputchin_gate.sidecar.verdicts import UNGUARDED, UNGUARDED_LINES, verdict_lines
@@ -61,13 +61,18 @@ class Exchange:
         "request",
     )
 
-    def __init__(self, relay: Relay, client: ClientConnection, request: Request, now: float) -> None:
+    def __init__(
+        self,
+        relay: Relay,
+        client: ClientConnection,
+        request: Request,
+        body: NoRequestBody | WholeBody | RequestBody,
+        now: float,
+    ) -> None:
         self._relay = relay
         self.client = client
         self.request = request
-        self.body: RequestBody | NoRequestBody = NO_REQUEST_BODY
-        if request.body is not NO_BODY:
-            self.body = RequestBody(client, request)
+        self.body = body
         self.deadline = now + relay.settings.timeouts.total  # for the beginning of the answer
         self._upstream: UpstreamConnection | None = None
         self._task: asyncio.Task[None] | None = None

@@ -57,6 +57,36 @@ class NoRequestBody:
 NO_REQUEST_BODY: Final = NoRequestBody()
 
 
+class WholeBody:
+    """One that came with its head, as most do."""
+
+    __slots__ = ("_content",)
+    complete: Final = True
+    wanted: Final = False
+    broken: Final = None
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    def next_now(self) -> LastPiece | BodyEnd:
+        content, self._content = self._content, b""
+        return LastPiece(content) if content else BodyEnd.COMPLETE
+
+    async def next(self) -> LastPiece | BodyEnd:
+        return self.next_now()
+
+    def flow_into(self, sink: Sink) -> None:
+        if self._content:
+            sink.write_body(self._content)
+        sink.end_body()
+
+    def fail(self, why: BodyEnd) -> None:
+        pass
+
+    def stop(self) -> None:
+        pass
+
+
 class RequestBody:
     __slots__ = ("_client", "_expects", "_held", "_noted", "_pace", "_reader", "_sink", "_waiter", "broken", "received")
 
