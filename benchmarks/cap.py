@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.harness import MICRO, Row, at_most, at_most_times, by_turns, cpu_seconds
-from caputchin_gate.engines.cap import CapChallenges, Redeemed, Work
+from caputchin_gate.engines.cap import CapChallenges, Redeemed
+from caputchin_gate.engines.cap_work import Work
 from caputchin_gate.engines.rsw import TimeLock
 from caputchin_gate.engines.solver import solve_cap
 

@@ -16,16 +16,21 @@ from typing import Any, Final, TypeAlias, assert_never
 from caputchin_gate.awaited_body import AwaitedBody, in_time
 from caputchin_gate.body_pace import BodyPace
 from caputchin_gate.effects import BodyEnd, LastPiece
+from caputchin_gate.events import tell_broken
 from caputchin_gate.gate import Gate
 from caputchin_gate.kept_body import KeptBody
 from caputchin_gate.messages import RequestHead, Response
 from caputchin_gate.policy import Admit, Answer, PassOn
+from caputchin_gate.refusals import stand_in
+from caputchin_gate.verdict import Decision
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 Application: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+# What an application makes of a refusal: it gets the scope, a body that came whole, and the gate's own answer.
+Refuse: TypeAlias = Callable[[Scope, Receive, Decision, Response], Awaitable[Response]]
 
 DECISION: Final = "caputchin_gate"
 OWN_HEADERS: Final = b"x-caputchin-"
@@ -37,12 +42,16 @@ LINGER_SECONDS: Final = 2.0
 
 
 class GateMiddleware:
-    """Wraps an ASGI application."""
+    """Wraps an ASGI application.
 
-    def __init__(self, app: Application, *, gate: Gate) -> None:
+    refuse: answers refused requests in place of the gate; where it fails, the gate answers itself
+    """
+
+    def __init__(self, app: Application, *, gate: Gate, refuse: Refuse | None = None) -> None:
         gate.must_guard()
         self.app = app
         self.gate = gate
+        self._refuse = refuse
         self._untouched = gate.untouched
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -55,7 +64,7 @@ class GateMiddleware:
         elif kind == "websocket":
             await self._guard_websocket(scope, receive, send)
         elif kind == "lifespan":
-            await self.app(scope, receive, self._closing(send))
+            await self.app(scope, receive, closing(self.gate, send))
         else:
             await self.app(scope, receive, send)
 
@@ -71,7 +80,9 @@ class GateMiddleware:
                     scope[DECISION] = decision
                     scope["headers"] = without_own_headers(scope["headers"])
                     await self.app(scope, body.replay(), send if cookie is None else setting(cookie, send))
-                case Answer(response=response):
+                case Answer(response=response, decision=decision):
+                    if self._refuse is not None and decision is not None and response.status == decision.status:
+                        response = await self._refused(self._refuse, head, scope, body, decision, response)
                     body.close()  # sending and lingering take a while
                     await answer(response, scope, body, send)
                 case ruling:
@@ -87,15 +98,31 @@ class GateMiddleware:
             await receive()  # the handshake; closing before accepting it answers 403
             await send({"type": "websocket.close", "code": 1008})
 
-    def _closing(self, send: Send) -> Send:
-        """Lifespan's `send`, which also closes the gate's connections when the application has shut down."""
+    async def _refused(
+        self, refuse: Refuse, head: RequestHead, scope: Scope, body: IncomingBody, decision: Decision, own: Response
+    ) -> Response:
+        try:
+            answered = await refuse(scope, body.replay() if body.is_whole() else gone, decision, own)
+        except Exception as failure:
+            tell_broken(failure, "a refusal could not be answered by the application")
+            return own
+        return stand_in(answered, own, head)
 
-        async def send_and_close(message: Message) -> None:
-            if message["type"].startswith("lifespan.shutdown"):
-                await self.gate.aclose()
-            await send(message)
 
-        return send_and_close
+async def gone() -> Message:
+    """A `receive` for those who should not wait for the rest of a body."""
+    return {"type": "http.disconnect"}
+
+
+def closing(gate: Gate, send: Send) -> Send:
+    """Lifespan's `send`, which also closes the gate's connections when the application has shut down."""
+
+    async def send_and_close(message: Message) -> None:
+        if message["type"].startswith("lifespan.shutdown"):
+            await gate.aclose()
+        await send(message)
+
+    return send_and_close
 
 
 def head_of(scope: Scope) -> RequestHead:
@@ -158,16 +185,17 @@ class IncomingBody:
                 self.end = BodyEnd.COMPLETE
             if piece:
                 self.received += len(piece)
-                if self._is_whole():
+                if self.is_whole():
                     return LastPiece(piece)
                 self._pace.came(len(piece), monotonic())
                 return piece
-        return self.end if self.end is not BodyEnd.COMPLETE or self._is_whole() else BodyEnd.CUT_SHORT
+        return self.end if self.end is not BodyEnd.COMPLETE or self.is_whole() else BodyEnd.CUT_SHORT
 
     def _patience(self) -> float:
         return self._pace.patience(monotonic()) if self._pace is not None else self._timeout
 
-    def _is_whole(self) -> bool:
+    def is_whole(self) -> bool:
+        """Whether the body came to its end, and is as long as declared."""
         return self.end is BodyEnd.COMPLETE and self._declared in (None, self.received)
 
     def replay(self) -> Receive:

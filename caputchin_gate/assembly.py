@@ -8,13 +8,14 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from caputchin_gate.addresses import Address
 from caputchin_gate.client_address import TrustedProxies
 from caputchin_gate.clock import Clock
-from caputchin_gate.config import Configuration, of_route
+from caputchin_gate.config import Configuration
 from caputchin_gate.endpoints import Endpoints, Site
 from caputchin_gate.endpoints.caputchin_files import HOST, WIDGET, files_of
 from caputchin_gate.endpoints.files import File
@@ -24,15 +25,18 @@ from caputchin_gate.engines.cap import CapChallenges
 from caputchin_gate.engines.caputchin import CaputchinSessions, EitherToken
 from caputchin_gate.engines.native import NativeChallenges
 from caputchin_gate.engines.rsw import TimeLock
+from caputchin_gate.errors import Problem
 from caputchin_gate.policy import OwnPath, Terms
 from caputchin_gate.provider_tables import InProcessProvider
 from caputchin_gate.providers import Upstream
 from caputchin_gate.quotas import Quota
 from caputchin_gate.receipt import USES, Receipts
+from caputchin_gate.route_tables import GuardedRoute
 from caputchin_gate.routes import RouteTable, Rule
 from caputchin_gate.secret import Secret
 from caputchin_gate.settings import SITE
 from caputchin_gate.stores import Store
+from caputchin_gate.submissions import SubmissionLimit
 from caputchin_gate.tokens import Places
 from caputchin_gate.traffic import Traffic
 from caputchin_gate.verification import Demands, InProcess, Verifier
@@ -89,6 +93,16 @@ def own_endpoints(
         wrong_secrets_per_minute=own["wrong_secrets_per_minute"],
         log_key=log_key,
     )
+
+
+def submission_limit(configuration: Configuration, store: Store) -> SubmissionLimit | None:
+    most = configuration.limits["submissions_per_minute"]
+    if most is None:
+        return None
+    own = configuration.in_process
+    keys = _signing_keys(own["signing_key"], store)
+    counting_key = hmac.digest(keys[0], b"caputchin_gate counting submissions", "sha256")
+    return SubmissionLimit(most, counting_key, own["ipv6_prefix"])
 
 
 def _native_challenges(
@@ -241,31 +255,33 @@ def route_table(
         rules.append(Rule(f"* {mount}/{{rest:path}}", OwnPath(mount, endpoints, front_proxy), own=True))
     keys = _signing_keys(configuration.in_process["signing_key"], store) if configuration.has_receipts else ()
     for route in configuration.routes:
-        rules.append(Rule(route["match"], _terms(route, configuration, verifiers, keys), route["method_override"]))
+        terms = _terms(route, configuration, verifiers, keys)
+        rules.append(Rule(route.match, terms, route.table["method_override"], if_needed=route.if_needed))
     return RouteTable(rules, configuration.top["exempt"])
 
 
 def _terms(
-    route: Mapping[str, Any],
+    route: GuardedRoute,
     configuration: Configuration,
     verifiers: Mapping[str, Verifier],
     receipt_keys: Sequence[bytes],
 ) -> Terms:
-    named = (verifiers[name] for name in route["provider"] or (configuration.default_provider,))
+    table = route.table
+    named = (verifiers[name] for name in table["provider"] or (configuration.default_provider,))
     # Our own tokens are told by their shape, so they are looked at first where two providers share a field.
     chosen = tuple(sorted(named, key=lambda verifier: isinstance(verifier, Upstream)))
     defaults = Terms(chosen, Places(()))
 
     def setting(name: str, default: Any) -> Any:
-        typed = of_route(route, configuration.top, name)
+        typed = route.option(name, configuration.top)
         return typed if typed is not None else default
 
     demands = Demands(
-        hostnames=frozenset(host.lower() for host in route["hostnames"]),
-        action=route["action"],
-        min_score=route["min_score"],
-        max_score=route["max_score"],
-        max_age=route["max_age"],
+        hostnames=frozenset(host.lower() for host in table["hostnames"]),
+        action=table["action"],
+        min_score=table["min_score"],
+        max_score=table["max_score"],
+        max_age=table["max_age"],
     )
     lifetime = int(setting("receipt", 0))
     return Terms(
@@ -273,7 +289,7 @@ def _terms(
         places=Places(
             fields=tuple(dict.fromkeys(verifier.token_field for verifier in chosen)),
             sources=setting("token_from", defaults.places.sources),
-            json_pointer=route["json_pointer"],
+            json_pointer=table["json_pointer"],
         ),
         demands=demands,
         admit_outages=setting("on_outage", "refuse") == "admit",
@@ -283,7 +299,7 @@ def _terms(
         back=setting("back", None),
         receipts=Receipts(
             receipt_keys,
-            match=route["match"],
+            match=route.match,
             asked=_asked(chosen, demands, configuration),
             lifetime=lifetime,
             uses=setting("receipt_uses", USES),
@@ -306,25 +322,41 @@ def _asked(verifiers: Sequence[Verifier], demands: Demands, configuration: Confi
     return json.dumps([accounts, sorted(demands.hostnames), bounds])
 
 
-def warnings_of(configuration: Configuration) -> list[str]:
+def warnings_of(configuration: Configuration) -> Iterator[Problem]:
     """What is right but risky."""
-    warnings: list[str] = []
-    if {"0.0.0.0/0", "::/0"} & set(configuration.top["trusted_proxies"]):
-        warnings.append("trusted_proxies trusts everybody: every client chooses the address it is known by")
+    top = configuration.top
+    if {"0.0.0.0/0", "::/0"} & set(top["trusted_proxies"]):
+        yield Problem("trusted_proxies", "trusts everybody: every client chooses the address it is known by")
+    if configuration.sidecar["upstream"] and not top["trusted_proxies"]:
+        yield from _unknown_proxies(configuration.sidecar["listen"])
     for name, provider in configuration.providers.items():
         if isinstance(provider, Upstream):
-            warnings += (f"provider {name}: {warning}" for warning in provider.warnings())
-    if configuration.top["forward_auth"] is not None:
-        warnings += (
-            f"route {route['match']!r}: a form's token is in the body, which forward-auth never sees: "
-            'with token_from = ["header", "cookie"] a page can carry it in a cookie'
-            for route in configuration.routes
-            if not {"query", "cookie"} & set(of_route(route, configuration.top, "token_from") or ())
-        )
+            path = "provider" if name == configuration.default_provider else f"providers.{name}"
+            yield from (Problem(path, warning) for warning in provider.warnings())
+    if top["forward_auth"] is not None:
+        for route in configuration.routes:
+            if not {"query", "cookie"} & set(route.option("token_from", top) or ()):
+                what = "a form's token is in the body, which forward-auth never sees"
+                fix = 'with token_from = ["header", "cookie"] a page can carry it in a cookie'
+                yield Problem(route.path, what, fix)
     own = any(isinstance(provider, InProcessProvider) for provider in configuration.providers.values())
-    if configuration.top["store"] == "memory" and (own or configuration.has_receipts):
-        warnings.append('store = "memory" knows one process only: with several workers use "sqlite"')
+    needs_store = own or configuration.has_receipts or configuration.limits["submissions_per_minute"] is not None
+    if top["store"] == "memory" and needs_store:
+        yield Problem("store", '"memory" knows one process only', 'with several workers use "sqlite"')
+    admin = configuration.sidecar["admin"]
+    if admin is not None and not admin.is_local:
+        yield Problem("sidecar.admin", f"{admin}: everybody who reaches that address reads routes and numbers")
     bundle = configuration.in_process["caputchin"]["widget"]
     if bundle is not None and HOST not in bundle[WIDGET]:
-        warnings.append(f"in_process.caputchin.widget: {HOST.decode()} does not stand in it, so it is served as it is")
-    return warnings
+        what = f"{HOST.decode()} does not stand in it, so it is served as it is"
+        yield Problem("in_process.caputchin.widget", what)
+
+
+def _unknown_proxies(listening: Sequence[Address]) -> Iterator[Problem]:
+    """Where visitors do not reach the sidecar themselves, what connects is a proxy."""
+    for address in listening:
+        if address.is_local:
+            what = f"is empty, and only a proxy reaches {address}: all its visitors are one client"
+            fix = 'name it, as in trusted_proxies = ["unix"]' if address.path else "name its address"
+            yield Problem("trusted_proxies", what, fix)
+            return

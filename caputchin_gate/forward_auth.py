@@ -117,6 +117,9 @@ async def _judge(original: RequestHead, settings: Settings) -> Ruling:
 
 
 def _is_handshake(head: RequestHead) -> bool:
+    """Of a WebSocket. An `Upgrade` in any other request is nobody's business: it is judged by its method."""
+    if head.method.upper() != "GET":
+        return False
     upgrades = ",".join(head.headers.get("upgrade", ()))
     return "websocket" in {upgrade.strip().lower() for upgrade in upgrades.split(",")}
 

@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, Literal, TypedDict, TypeVar, Unpack
 
 from caputchin_gate import config
-from caputchin_gate.addresses import Address
-from caputchin_gate.assembly import own_endpoints, route_table, verifiers_of, warnings_of
+from caputchin_gate.assembly import own_endpoints, route_table, submission_limit, verifiers_of, warnings_of
 from caputchin_gate.client_address import TrustedProxies, client_of, looks_proxied
 from caputchin_gate.clock import Clock
-from caputchin_gate.config import Configuration, Route
-from caputchin_gate.decision_log import log_decision, logger, place_of, words_of
+from caputchin_gate.config import Configuration
+from caputchin_gate.decision_log import log_decision, words_of
 from caputchin_gate.drivers import Ended, World, ano_body, arun, no_body, run, run_ahead
 from caputchin_gate.effects import BodyEnd, Effect, LastPiece
 from caputchin_gate.endpoints.answers import refused
 from caputchin_gate.errors import ConfigurationError, Problem
+from caputchin_gate.events import tell, tell_broken
 from caputchin_gate.http_client import HttpClient
 from caputchin_gate.kept_body import Budget
+from caputchin_gate.marks import MarkedView, rules_of
 from caputchin_gate.messages import RequestHead
 from caputchin_gate.own_paths import handle, serve
 from caputchin_gate.policy import Answer, PassOn, Ruling, Settings, opens_websocket, rule_on
 from caputchin_gate.provider_tables import InProcessProvider
 from caputchin_gate.providers import Upstream
+from caputchin_gate.route_tables import Route
 from caputchin_gate.secret import Secret
+from caputchin_gate.secret_health import SecretHealth
 from caputchin_gate.settings import TOP
+from caputchin_gate.sources import gather
 from caputchin_gate.stores import AwaitedStore, Store, open_store
 from caputchin_gate.traffic import Traffic
 from caputchin_gate.verdict import Decision, Failed, Reason, Verdict
@@ -75,6 +81,9 @@ class GateOptions(TypedDict, total=False):
 
 T = TypeVar("T")
 
+OWN_WIDGET: Final = frozenset({"caputchin", "captchaapi"})  # the kinds whose tokens our widget makes in process
+TOKEN_FIELD: Final = "caputchin-token"  # the field that it fills unless told otherwise
+
 SYSTEM_CLOCK: Final = Clock(now=time.time, monotonic=time.monotonic, random_bytes=os.urandom)
 
 
@@ -84,6 +93,8 @@ class Gate:
     provider: the name of a kind ("caputchin", "procaptcha", ...), a table as in gate.toml, or an object of
         `caputchin_gate.providers`. The other arguments are the keys of gate.toml (see `GateOptions`).
     clock: time and randomness, for tests.
+
+    No environment variable changes what is typed here; `load_gate` heeds them.
 
     Raises ConfigurationError, which lists every problem of the settings at once. Safe to share between threads,
     event loops, and processes that fork after it was made.
@@ -98,17 +109,20 @@ class Gate:
     ) -> None:
         self._assemble(config.read(_as_tables(provider, options)), clock or SYSTEM_CLOCK)
 
-    def _assemble(self, configuration: Configuration, clock: Clock) -> None:
+    def _assemble(
+        self, configuration: Configuration, clock: Clock, placed: Callable[[Problem], Problem] = lambda warning: warning
+    ) -> None:
         top = configuration.top
+        self._configuration = configuration
         self._listeners: list[Callable[[Decision], object]] = []
         self._store: Store = open_store(top["store"])
         self._world = World(HttpClient(connections=configuration.limits["verifications"]), self._store)
-        self._limits = configuration.limits
         self.budget = Budget(configuration.limits["kept_bytes"])
         trusted = TrustedProxies(top["trusted_proxies"], top["forwarded_header"])
         in_process = any(isinstance(provider, InProcessProvider) for provider in configuration.providers.values())
         log_key = os.urandom(16)
         endpoints = own_endpoints(configuration, self._store, clock, trusted, log_key) if in_process else None
+        self._endpoints = endpoints
         self._verifiers = verifiers_of(configuration, endpoints)
         self._default = self._verifiers[configuration.default_provider]
         self._traffic = endpoints.traffic if endpoints is not None else Traffic()
@@ -120,20 +134,25 @@ class Gate:
             trusted_proxies=trusted,
             allowed_origins=frozenset(domains),
             report_only=top["mode"] == "report",
+            submissions=submission_limit(configuration, self._store),
             log_key=log_key,
         )
         self._guards = bool(configuration.routes)
+        upstreams = [provider for provider in configuration.providers.values() if isinstance(provider, Upstream)]
+        self.uses_store = (
+            in_process or configuration.has_receipts or not all(provider.single_use for provider in upstreams)
+        )
         self._is_asked = top["forward_auth"] is not None
         self.serves_own_paths = in_process or self._is_asked
         self._own_paths = configuration.in_process["mount"] + "/" if self.serves_own_paths else None
-        self.listen: Address = configuration.sidecar["listen"][0]
         self.body_timeout: float = configuration.limits["body_timeout"]
         self.untouched = self._settings.routes.untouched
         self.trusted_proxies = trusted
-        self._expects_no_proxy = (in_process or configuration.has_receipts) and not top["trusted_proxies"]
-        self.warnings = tuple(warnings_of(configuration))
+        tells_clients_apart = in_process or configuration.has_receipts or self._settings.submissions is not None
+        self._expects_no_proxy = tells_clients_apart and not top["trusted_proxies"]
+        self.warnings = tuple(map(placed, warnings_of(configuration)))
         for warning in self.warnings:
-            logger.warning("%s", warning)
+            tell(logging.WARNING, "setting-warning", warning)
 
     # By hand
 
@@ -167,7 +186,65 @@ class Gate:
         states = self._traffic.states(self._settings.verification.clock.now())
         return {site_key: words_of(state) for site_key, state in states.items()}
 
+    # For those who watch over it
+
+    def secrets(self) -> dict[str, SecretHealth]:
+        """What the providers said about their secrets, by name; only those that said anything."""
+        known = self._settings.verification.secrets
+        return {name: known[id(verifier)] for name, verifier in self._verifiers.items() if id(verifier) in known}
+
+    @property
+    def verifying(self) -> int:
+        """Verifications by providers that are under way."""
+        return len(self._settings.verification.in_flight)
+
+    @property
+    def store_use(self) -> tuple[int, int]:
+        """How often the store was asked by asynchronous doors, and how often it did not answer."""
+        return self._world.store_operations, self._world.store_failures
+
+    async def store_answers(self) -> bool:
+        """Whether the store can be reached now; asking it changes nothing."""
+        return await self._world.store_answers()
+
+    @property
+    def policy(self) -> Settings:
+        """All that decides about requests, for those who explain or audit it."""
+        return self._settings
+
     # For the doors
+
+    def widget(self) -> Mapping[str, str]:
+        """The attributes of the script that a page with a guarded form loads; `src` without a mount prefix.
+
+        Raises ConfigurationError when the default provider has a widget of its own.
+        """
+        default = self._configuration.providers[self._configuration.default_provider]
+        if not isinstance(default, InProcessProvider) or default.kind not in OWN_WIDGET:
+            what = "has a widget of its own"
+            raise ConfigurationError([Problem("provider", what, "put it into the page as its provider says")])
+        src = {"src": f"{self._configuration.in_process['mount']}/captcha.js"}
+        return src if default.token_field == TOKEN_FIELD else {**src, "data-field": default.token_field}
+
+    def guarding(self, views: Iterable[MarkedView]) -> Gate:
+        """This gate with the rules of marked views (`marks.py`) beside its own: another one for one application, that
+        shares all the rest, from the store to the listeners.
+
+        Raises ConfigurationError with every mark that can't be kept.
+        """
+        configuration = config.with_marked(self._configuration, *rules_of(views))
+        other = copy(self)
+        other._configuration = configuration
+        routes = route_table(configuration, self._verifiers, self._endpoints, self._store)
+        other._settings = replace(self._settings, routes=routes)
+        other._guards = bool(configuration.routes)
+        other.untouched = routes.untouched
+        known = {replace(warning, place=None) for warning in self.warnings}
+        added = tuple(warning for warning in warnings_of(configuration) if warning not in known)
+        other.warnings = (*self.warnings, *added)
+        for warning in added:
+            tell(logging.WARNING, "setting-warning", warning)
+        return other
 
     def must_guard(self) -> None:
         """Raises ConfigurationError when no route is protected: a door before that would be a mistake."""
@@ -245,11 +322,12 @@ class Gate:
             self._expects_no_proxy = False
             # A server that believes forwarding headers itself may call anything a peer.
             peer = client_of(head, self._settings.trusted_proxies) or "a peer without an address"
-            logger.warning("%s forwards requests and is not in trusted_proxies: all its visitors are one client", peer)
+            message = f"{peer} forwards requests and is not in trusted_proxies: all its visitors are one client"
+            tell(logging.WARNING, "proxy-not-trusted", message, peer=peer)
 
     def _broken(self, failure: Exception, head: RequestHead) -> Ruling:
         """Whatever breaks between match and verdict is a refusal (threats.md R5); the gate's own paths speak JSON."""
-        logger.error("internal error: %s", place_of(failure))
+        tell_broken(failure)
         path = head.path.removeprefix(head.root_path)
         if self._own_paths is not None and path.startswith(self._own_paths):
             return Answer(refused(503, "unavailable", retry_after=5))
@@ -281,7 +359,7 @@ class Gate:
             try:
                 listener(decision)
             except Exception as failure:
-                logger.error("a listener of decisions failed: %s", place_of(failure))
+                tell_broken(failure, "a listener of decisions failed")
         return ruling
 
     # The end
@@ -300,15 +378,27 @@ class Gate:
             self._store.close()
 
 
-def load_gate(path: str | Path) -> Gate:
-    """The gate that a TOML file describes. Raises ConfigurationError with every problem of the file."""
-    return gate_of(config.read(config.load(path), must_guard=True))
+def load_gate(path: str | Path | None = None, *, must_guard: bool = False) -> Gate:
+    """The gate that a TOML file describes, with what environment variables say in its place; without a file they say
+    all. Raises ConfigurationError with every problem, and where it was typed.
+
+    must_guard: whether a file without any route is a problem already here, and not only to a door that finds no marked
+        view either.
+    """
+    typed = gather(path, os.environ)
+    with typed.placing():
+        return gate_of(config.read(typed.tables, must_guard=must_guard), typed.placed)
 
 
-def gate_of(configuration: Configuration) -> Gate:
-    """The gate of settings that were read already."""
+def gate_from(settings: Mapping[str, Any]) -> Gate:
+    """The gate that a table with the keys of gate.toml describes: a framework's own settings."""
+    return gate_of(config.read(settings))
+
+
+def gate_of(configuration: Configuration, placed: Callable[[Problem], Problem] = lambda warning: warning) -> Gate:
+    """The gate of settings that were read already. `placed` knows where a setting was typed."""
     gate = Gate.__new__(Gate)
-    gate._assemble(configuration, SYSTEM_CLOCK)
+    gate._assemble(configuration, SYSTEM_CLOCK, placed)
     return gate
 
 

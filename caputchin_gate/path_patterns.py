@@ -20,7 +20,7 @@ from caputchin_gate.target_views import PLAIN, decode, fold
 V = TypeVar("V")
 
 _VARIABLE: Final = "\0"  # stands for a variable while a pattern is taken apart
-_BRACES: Final = re.compile(r"\{([^{}]*)\}")
+BRACES: Final = re.compile(r"\{([^{}]*)\}")
 _REST: Final = re.compile(r"(?<=/)\{[^{}:]*:path\}\Z")
 _UNSPELLABLE: Final = re.compile(r"[\s\x00-\x1f\x7f?#]")
 
@@ -53,7 +53,7 @@ def parse(text: str, setting: str, problems: list[Problem]) -> PathPattern | Non
         problems += (Problem(setting, what, fix) for what, fix in faults)
         return None
     rest = _REST.search(text)
-    literals = _BRACES.sub(_VARIABLE, text[: rest.start()] if rest else text)
+    literals = BRACES.sub(_VARIABLE, text[: rest.start()] if rest else text)
     spellings = (literals, _each_literal(decode, literals))
     forms = (_form(spelled, rest is not None) for word in spellings for spelled in (word, _each_literal(fold, word)))
     return PathPattern(
@@ -85,18 +85,18 @@ def _faults(text: str) -> Iterator[tuple[str, str]]:
         yield f"{found[0]!r} can't stand in a path", "leave it out, or percent-encode it"
     if "\0" in decode(text):
         yield "%00 can't stand in a pattern", "leave it out"
-    if set(_BRACES.sub("x", text).removesuffix("/").split("/")[1:]) & {"", ".", ".."}:
+    if set(BRACES.sub("x", text).removesuffix("/").split("/")[1:]) & {"", ".", ".."}:
         yield "the path has an empty or a dot segment", "write it as a browser would send it; other spellings match too"
     yield from _variable_faults(text)
 
 
 def _variable_faults(text: str) -> Iterator[tuple[str, str]]:
-    if re.search(r"[{}]", _BRACES.sub("", text)):
+    if re.search(r"[{}]", BRACES.sub("", text)):
         yield "the braces don't pair up", "write {name}; percent-encode braces that are meant literally"
         return
     rest = _REST.search(text)
     names = []
-    for variable in _BRACES.finditer(text):
+    for variable in BRACES.finditer(text):
         name, colon, converter = variable[1].partition(":")
         names.append(name)
         if not name.isidentifier():

@@ -7,16 +7,26 @@ from __future__ import annotations
 import dataclasses
 import typing
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
 from caputchin_gate import providers
-from caputchin_gate.errors import ConfigurationError, Problem, nearest
+from caputchin_gate.errors import UNKNOWN_KEY, ConfigurationError, Problem, closest, nearest
 from caputchin_gate.providers import Upstream
 from caputchin_gate.secret import Secret
-from caputchin_gate.settings import TOP, Wrong, choice, duration, flag, secret, text
+from caputchin_gate.settings import TOP, Reader, Wrong
+from caputchin_gate.settings.plain import choice, duration, flag, text
+from caputchin_gate.settings.reading import reads
+from caputchin_gate.settings.secrets import secret
 from caputchin_gate.tables import Table, read_value, table_of
 from caputchin_gate.tokens import Places
+
+# Types of plain fields: their names in JSON Schema, and what counts as one.
+_PLAIN: Final[Mapping[object, tuple[str, tuple[type, ...]]]] = {
+    float: ("number", (int, float)),
+    int: ("integer", (int,)),
+    str: ("string", (str,)),
+}
 
 # The kinds whose tokens the gate can issue and check itself, and what a route may demand of them.
 IN_PROCESS_KINDS: Final[Mapping[str, frozenset[str]]] = {
@@ -53,7 +63,7 @@ def read_providers(top: Table, problems: list[Problem]) -> tuple[dict[str, Provi
         if provider is None:
             continue
         if isinstance(provider, Upstream):
-            problems += (Problem(f"{where}.{found.setting}", found.what, found.fix) for found in provider.problems())
+            problems += (replace(found, setting=f"{where}.{found.setting}") for found in provider.problems())
         if name is None:
             default = provider.kind
         if name is not None and name in named:
@@ -67,14 +77,18 @@ def _token_field_problems(provider: Provider, where: str) -> Iterable[Problem]:
     try:
         Places((provider.token_field,))
     except ConfigurationError as failure:
-        return (Problem(f"{where}.{found.setting}", found.what, found.fix) for found in failure.problems)
+        return (replace(found, setting=f"{where}.{found.setting}") for found in failure.problems)
     return ()
 
 
 def _read_provider(typed: object, where: str, top: Table, problems: list[Problem]) -> Provider | None:
     table = dict(table_of(typed, where, problems))
     before = len(problems)
-    kind = read_value(text, table.pop("kind", None), f"{where}.kind", None, problems)
+    if "kind" not in table:
+        problems.append(Problem(f"{where}.kind", "is missing", nearest("", providers.kinds())))
+        meant = (key for key in table if closest(str(key), ["kind"]))  # what other keys there may be, the kind tells
+        problems += (Problem(f"{where}.{key}", UNKNOWN_KEY, "did you mean 'kind'?") for key in meant)
+    kind = read_value(text, table.pop("kind", "none"), f"{where}.kind", "", problems)
     verification = table.pop("verification", "upstream")
     if verification not in ("upstream", "in-process"):
         problems.append(Problem(f"{where}.verification", 'is neither "upstream" nor "in-process"'))
@@ -119,15 +133,14 @@ def _default_field(upstream: type[Upstream]) -> str:
 
 def _read_upstream(upstream: type[Upstream], table: dict[str, Any], where: str, problems: list[Problem]) -> Upstream:
     """Construct a provider from its table; its fields are the keys. Its own problems are asked for afterwards."""
-    types = typing.get_type_hints(upstream)
-    known = {field.name: types[field.name] for field in dataclasses.fields(upstream)}
+    known = readers_of(upstream)
     values: dict[str, Any] = {}
     for key, value in table.items():
         if key not in known:
-            problems.append(Problem(f"{where}.{key}", "unknown key", nearest(str(key), (*known, *TOP))))
+            problems.append(Problem(f"{where}.{key}", UNKNOWN_KEY, nearest(str(key), (*known, *TOP))))
             continue
         before = len(problems)
-        understood = read_value(_reader_for(key, known[key]), value, f"{where}.{key}", None, problems)
+        understood = read_value(known[key], value, f"{where}.{key}", None, problems)
         if len(problems) == before:
             values[key] = understood
     if "secret" in table and "secret" not in values:
@@ -135,8 +148,13 @@ def _read_upstream(upstream: type[Upstream], table: dict[str, Any], where: str, 
     return upstream(**values)
 
 
-def _reader_for(key: str, kind_of_value: object) -> Any:
-    """How a provider's own field is read: its type tells."""
+def readers_of(upstream: type[Upstream]) -> dict[str, Reader[Any]]:
+    """How the fields of a kind are read: their types tell."""
+    types = typing.get_type_hints(upstream)
+    return {field.name: _reader_for(field.name, types[field.name]) for field in dataclasses.fields(upstream)}
+
+
+def _reader_for(key: str, kind_of_value: object) -> Reader[Any]:
     if key == "timeout":
         return duration(0.001, 60)
     if kind_of_value is bool:
@@ -144,20 +162,20 @@ def _reader_for(key: str, kind_of_value: object) -> Any:
     if kind_of_value in (Secret, Secret | str, str | Secret):
         return secret
     if kind_of_value is str:
-        return text
+        return text if key == "token_field" else text.hidden()  # an address may hold a password
     return _plain(kind_of_value)
 
 
-def _plain(kind_of_value: object) -> Any:
+def _plain(kind_of_value: object) -> Reader[Any]:
     allowed = typing.get_args(kind_of_value) or (kind_of_value,)
     if all(isinstance(option, str) for option in allowed):  # a Literal
         return choice(*allowed)
+    accepted = {kind: _PLAIN[kind] for kind in allowed if kind in _PLAIN}
 
+    @reads({"type": [name for name, _ in accepted.values()]}, shown=False)
     def read_plain(value: object) -> object:
-        numeric = tuple({float: (int, float), int: (int,)}.get(kind, (kind,)) for kind in allowed)
-        flat = tuple(kind for group in numeric for kind in group if isinstance(kind, type))
-        if isinstance(value, bool) or not isinstance(value, flat):
-            raise Wrong(f"is not of the type {' or '.join(kind.__name__ for kind in flat)}")
+        if isinstance(value, bool) or not any(isinstance(value, kinds) for _, kinds in accepted.values()):
+            raise Wrong(f"is not of the type {' or '.join(name for name, _ in accepted.values())}")
         return value
 
     return read_plain

@@ -74,8 +74,8 @@ class Receipts:
         route = sha256(sha256(name).digest() + asked.encode("utf-8", "surrogatepass")).digest()
         self.cookie = f"caputchin-receipt-{blake2b(name, digest_size=4).hexdigest()}"
         self._keys = tuple(_Keys(key, route) for key in signing_keys)
-        self._lifetime = lifetime
-        self._uses = uses
+        self.lifetime = lifetime
+        self.uses = uses
 
     def issue(self, *, now: float, receipt_id: bytes, client: str | None, secure: bool) -> str:
         """The Set-Cookie of a fresh receipt for a client network, None where it is not known.
@@ -86,7 +86,7 @@ class Receipts:
             raise ValueError("an id of another length")
         body = _BODY.pack(int(now), receipt_id)
         value = urlsafe_b64encode(body + self._keys[0].mac(body, client)).decode()
-        attributes = f"Max-Age={self._lifetime}; Path=/; HttpOnly; SameSite=Strict{'; Secure' if secure else ''}"
+        attributes = f"Max-Age={self.lifetime}; Path=/; HttpOnly; SameSite=Strict{'; Secure' if secure else ''}"
         return f"{self.cookie}={value}; {attributes}"
 
     def check(self, headers: Iterable[str], *, now: float, client: str | None) -> Receipt | None:
@@ -106,8 +106,8 @@ class Receipts:
         return None
 
     def _lives(self, issued_at: int, now: float) -> bool:
-        return issued_at - LEEWAY <= now < issued_at + self._lifetime
+        return issued_at - LEEWAY <= now < issued_at + self.lifetime
 
     def _receipt(self, issued_at: int, receipt_id: bytes, keys: _Keys) -> Receipt:
-        uses = tuple(keys.uses.digest(receipt_id + bytes((use,)))[:_CLAIM_KEY_BYTES] for use in range(self._uses))
+        uses = tuple(keys.uses.digest(receipt_id + bytes((use,)))[:_CLAIM_KEY_BYTES] for use in range(self.uses))
         return Receipt(uses, until=issued_at + LONGEST_LIFETIME + 2 * LEEWAY, born=issued_at - SKEW)

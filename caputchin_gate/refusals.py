@@ -76,6 +76,15 @@ def render(
     return _answer(told, head, back, _retry_after(status, decision.retry_after), allowed_origins)
 
 
+def stand_in(answer: Response, own: Response, head: RequestHead) -> Response:
+    """An application's answer in place of our own: it is no more stored than ours (R38), and as readable for pages."""
+    there = {name.lower() for name, _ in answer.headers}
+    kept = ("cache-control", "retry-after", "access-control-")
+    missing = (pair for pair in own.headers if pair[0].lower().startswith(kept) and pair[0].lower() not in there)
+    body = b"" if head.method.upper() == "HEAD" else answer.body
+    return Response(answer.status, (*answer.headers, *missing), body)
+
+
 def unavailable(status: int, head: RequestHead) -> Response:
     """The answer where the application gives none: 502 it can't be reached or made sense of, 504 it takes too long."""
     codes = {502: "application-unreachable", 504: "application-timeout"}
@@ -114,6 +123,11 @@ def _answer(
         *_readable_for(head.header("origin"), allowed_origins),
     )
     return Response(told.status, headers, b"" if head.method.upper() == "HEAD" else body)
+
+
+def words_of(decision: Decision, head: RequestHead) -> Words:
+    """What the visitor reads about a refusal, in the visitor's language."""
+    return LANGUAGES[_language_tag(head)].notices[_notice_of(decision.reason)]
 
 
 def _notice_of(reason: Reason) -> Notice:

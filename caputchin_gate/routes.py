@@ -59,12 +59,14 @@ class Rule(Generic[T]):
     method_override: a rule that names PUT, PATCH or DELETE guards POST too, because forms override their method
     own: the gate answers itself and the application never sees the request, so in its plain spelling the rule comes
         before all others, whatever their order and the mount (threats.md R41)
+    if_needed: the rule is for what no earlier one guards, so it may have nothing left to match
     """
 
     match: str
     terms: T
     method_override: bool = True
     own: bool = False
+    if_needed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,19 @@ class Ambiguous:
     """The target has readings that ask for different things, or too many readings: no browser sends it."""
 
     why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reading(Generic[T]):
+    """A view of a target that the path of some rule matches.
+
+    met:    the rules whose path it is, in the order in which they are asked
+    counts: what decides about it for the request's method: the first rule for that, or an exemption; as typed
+    """
+
+    view: str
+    met: tuple[Rule[T], ...]
+    counts: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +129,7 @@ class RouteTable(Generic[T]):
 
     def __init__(self, rules: Sequence[Rule[T]], exempt: Sequence[str] = ()) -> None:
         problems: list[Problem] = []
+        self.rules = tuple(rules)
         self._tree: PathTree[_Guard[T]] = PathTree()
         self._exemptions: PathTree[_Exemption] = PathTree()
         self._guarded_methods: frozenset[str] = frozenset()
@@ -140,13 +156,35 @@ class RouteTable(Generic[T]):
             sighting = self._look_up(head.path, head.raw_path, head.root_path)
         if sighting is self._nothing:
             return None
-        methods = _effective_methods(head)
+        methods = effective_methods(head)
         if len(methods) > 1:  # clients choose the combinations, so they are not remembered
             return self._rule(sighting, methods)
         known = sighting.rulings.get(methods)
         if known is None:
             known = sighting.rulings[methods] = (self._rule(sighting, methods),)
         return known[0]
+
+    def guards(self, rule: Rule[T], method: str) -> bool:
+        """Whether a rule guards a method, whatever the path."""
+        read = _read(rule.match, [])
+        return read is not None and _method(method) in _guarded(read[1], rule.method_override)
+
+    def readings(self, head: RequestHead) -> list[Reading[T]]:
+        """Why `match` decides as it does: the views that meet rules. None where there are too many to look at."""
+        views = views_of(head.path, head.raw_path, head.root_path)
+        if views is None:
+            return []
+        methods = effective_methods(head)
+        told: list[Reading[T]] = []
+        for some in (views.usual, views.doubled):
+            for view, row in self._rows(some, views.plain):
+                picked = (pick for method in methods for pick in _pick(row, method))
+                counts = (pick.rule.match if isinstance(pick, _Guard) else pick.match for pick in picked)
+                met = tuple(guard.rule for guard in row[0])
+                told.append(Reading(view, met, tuple(dict.fromkeys(counts))))
+            if any(reading.counts for reading in told):
+                break
+        return told
 
     def _rule(self, sighting: _Sighting[T], methods: frozenset[str]) -> Rule[T] | Exempt | Ambiguous | None:
         if not sighting.complete:
@@ -170,11 +208,11 @@ class RouteTable(Generic[T]):
         views = views_of(path, raw_path, root_path)
         if views is None:
             return _Sighting(complete=False) if self._guarded_methods else self._nothing
-        usual = tuple(self._rows(views.usual, views.plain))
-        doubled = tuple(self._rows(views.doubled, views.plain))
+        usual = tuple(row for _, row in self._rows(views.usual, views.plain))
+        doubled = tuple(row for _, row in self._rows(views.doubled, views.plain))
         return _Sighting(usual, doubled, views.plain) if usual or doubled else self._nothing
 
-    def _rows(self, views: Iterable[str], plain: bool) -> Iterator[_Row[T]]:
+    def _rows(self, views: Iterable[str], plain: bool) -> Iterator[tuple[str, _Row[T]]]:
         for view in views:
             if not view.startswith("/"):
                 continue
@@ -182,7 +220,8 @@ class RouteTable(Generic[T]):
             for reading in (view,) if view == folded else (view, folded):
                 guards = self._tree.matching(reading)
                 if guards:
-                    yield tuple(sorted(guards, key=_order)), tuple(self._exempting(view)) if plain else ()
+                    exemptions = tuple(self._exempting(view)) if plain else ()
+                    yield reading, (tuple(sorted(guards, key=_order)), exemptions)
 
     def _exempting(self, view: str) -> Iterator[_Exemption]:
         """The exemptions that match a view exactly as it was sent, letter case and last slash included (R16)."""
@@ -200,7 +239,10 @@ class RouteTable(Generic[T]):
         pattern, named = read
         guard = _Guard(place, rule, named, _guarded(named, rule.method_override))
         if not rule.own:
-            problems += self._in_vain(guard, pattern)
+            in_vain = list(self._in_vain(guard, pattern))
+            if in_vain and rule.if_needed:
+                return
+            problems += in_vain
         self._guarded_methods |= guard.methods
         for form in pattern.forms:
             self._tree.add(form, guard)
@@ -267,7 +309,7 @@ def _agree(picked: Sequence[_Guard[T] | _Exemption], plain: bool) -> Rule[T] | E
     return first
 
 
-def _effective_methods(head: RequestHead) -> frozenset[str]:
+def effective_methods(head: RequestHead) -> frozenset[str]:
     """The method, and those that some middleware in the application may take it for (threats.md R14)."""
     if _OVERRIDE_SPELLINGS.isdisjoint(head.headers) and not head.query:
         return _ALONE.get(head.method) or frozenset({_method(head.method)})

@@ -1,65 +1,91 @@
 """Reads a table of settings by its description, and notes every problem on the way.
 
-What the keys mean stands in `settings.py`; whether the table came from a file, a dict or keyword arguments is not
-known here.
+What the keys mean stands in `settings/`; whether the table came from a file, a dict or keyword arguments is not known
+here.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
-from caputchin_gate.errors import Problem, nearest
-from caputchin_gate.settings import HARDENING, IN_PROCESS, LIMITS, ROUTE, SIDECAR, SIDECAR_TIMEOUTS, TOP, Setting, Wrong
+from caputchin_gate.errors import UNKNOWN_KEY, Problem, nearest
+from caputchin_gate.settings import Reader, Setting, TableOf, TablesOf, Wrong
+
+T = TypeVar("T")
+D = TypeVar("D")
 
 Table: TypeAlias = Mapping[str, Any]
 
-# The settings whose values may appear in a message. A store and an endpoint may hold a password, a secret is one.
-_KEYS: Final = frozenset({*TOP, *ROUTE, *IN_PROCESS, *HARDENING, *LIMITS, *SIDECAR, *SIDECAR_TIMEOUTS}) | {
-    *("timeout", "token_field", "kind")
-}
-_TABLES: Final = {"provider", "providers", "sites", "in_process", "hardening", "limits", "sidecar"}
-_SHOWN: Final = _KEYS - _TABLES - {"store", "signing_key", "sign_verdicts", "upstream"}
+LONGEST_SHOWN: Final = 60  # characters of a value in a message
+_GREATEST_SHOWN: Final = 2**63  # a whole number of thousands of digits can't even be written
 
 
-def read_table(typed: Table, known: Mapping[str, Setting], prefix: str, problems: list[Problem]) -> dict[str, Any]:
+def read_table(typed: Table, known: Mapping[str, Setting], path: str, problems: list[Problem]) -> dict[str, Any]:
+    """All settings of a table, and of the tables in it. `path` is its own, empty for the whole."""
     for key in typed:
         if key not in known:
-            problems.append(Problem(f"{prefix}{key}", "unknown key", nearest(str(key), known)))
-    return {
-        key: read_value(setting.read, typed[key], prefix + key, setting.default, problems)
-        if key in typed
-        else setting.default
-        for key, setting in known.items()
-    }
+            problems.append(Problem(below(path, key), UNKNOWN_KEY, nearest(str(key), known)))
+    read = {}
+    for key, setting in known.items():
+        where = below(path, key)
+        if setting.required and key not in typed:
+            problems.append(Problem(where, "is missing", f"add {key} = {setting.example}"))
+        read[key] = _read_setting(setting, typed, key, where, problems)
+    return read
 
 
-def read_value(reader: Any, value: object, name: str, default: Any, problems: list[Problem]) -> Any:
+def _read_setting(setting: Setting, typed: Table, key: str, where: str, problems: list[Problem]) -> Any:
+    match setting.read:
+        case TableOf(known):
+            if key not in typed and setting.default is None:
+                return None
+            return read_table(table_of(typed.get(key, {}), where, problems), known, where, problems)
+        case TablesOf(known):
+            items = enumerate(list_of(typed.get(key, ()), where, problems))
+            return tuple(
+                read_table(table_of(item, f"{where}[{index}]", problems), known, f"{where}[{index}]", problems)
+                for index, item in items
+            )
+        case reader:
+            return read_value(reader, typed[key], where, setting.default, problems) if key in typed else setting.default
+
+
+def read_value(reader: Reader[T], value: object, where: str, default: D, problems: list[Problem]) -> T | D:
     try:
         return reader(value)
     except Wrong as wrong:
-        problems.append(Problem(name, _shown(name, value) + wrong.what, wrong.fix))
+        problems.append(Problem(where, wrong.what, wrong.fix, _shown(value) if reader.shown else ""))
         return default
 
 
-def _shown(name: str, value: object) -> str:
-    """The value as a message shows it: never one that is, or may hold, a secret (threats.md R35)."""
-    key = re.sub(r"\[\d+\]", "", name).rpartition(".")[2]
-    shown = repr(value)
-    may_show = key in _SHOWN and isinstance(value, str | int | float | list | tuple) and len(shown) <= 60
-    return f"{shown} " if may_show else ""
+def _shown(value: object) -> str:
+    """The value as a message shows it, where it is short. Tables never are: there may be a secret in them."""
+    match value:
+        case int() | float() if abs(value) >= _GREATEST_SHOWN:
+            return ""
+        case str() | int() | float():
+            shown = repr(value)
+        case list() | tuple() if all(map(_shown, value)):
+            shown = repr(value)
+        case _:
+            return ""
+    return shown if len(shown) <= LONGEST_SHOWN else ""
 
 
-def table_of(value: object, name: str, problems: list[Problem]) -> Table:
+def below(path: str, key: object) -> str:
+    return f"{path}.{key}" if path else str(key)
+
+
+def table_of(value: object, where: str, problems: list[Problem]) -> Table:
     if isinstance(value, Mapping):
         return value
-    problems.append(Problem(name, "is not a table"))
+    problems.append(Problem(where, "is not a table"))
     return {}
 
 
-def list_of(value: object, name: str, problems: list[Problem]) -> Iterable[Any]:
+def list_of(value: object, where: str, problems: list[Problem]) -> Iterable[Any]:
     if isinstance(value, list | tuple):
         return value
-    problems.append(Problem(name, "is not a list"))
+    problems.append(Problem(where, "is not a list"))
     return ()

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from typing import Final
@@ -60,17 +60,11 @@ def views_of(path: str, raw_path: bytes | str | None, root_path: str) -> Views |
     sent = raw_path.decode("latin-1") if isinstance(raw_path, bytes) else raw_path
     if not root_path and (sent is None or sent == path) and path and PLAIN.fullmatch(path):
         return Views((path,), plain=True)
-    if max(len(path), len(sent or ""), len(root_path)) > LONGEST_TARGET:
-        return None
-    seeds = {path or "/", sent or path or "/"}
     mounts = _mounts(root_path) if root_path else ()
-    if mounts is None:
+    readings = _readings(path, sent, root_path, mounts)
+    if readings is None or mounts is None:
         return None
-    seeds.update([rest for seed in seeds for rest in _below(seed, mounts)])
-    plain = all(map(PLAIN.fullmatch, seeds))
-    found = seeds if plain else _closure(seeds, mounts)
-    if found is None:
-        return None
+    found, plain = readings
     if not mounts:
         return Views(tuple(found), plain=plain)
     usual, doubled = dict.fromkeys(found), dict[str, None]()
@@ -80,6 +74,40 @@ def views_of(path: str, raw_path: bytes | str | None, root_path: str) -> Views |
                 mounted = view == mount or view.startswith(mount + "/")
                 (doubled if mounted else usual)[mount + view] = None
     return Views(tuple(usual), tuple(doubled), plain)
+
+
+def way_to(view: str, path: str, raw_path: str | None, root_path: str) -> tuple[str, ...]:
+    """How the target that was sent is read as one of its views: each reading is one step from the one before."""
+    mounts = (_mounts(root_path) if root_path else ()) or ()
+    readings = _readings(path, raw_path, root_path, mounts)
+    if readings is None:
+        return (view,)
+    origins, _ = readings
+    way = [view]
+    if view not in origins:
+        spelled = ((mount + seen, seen) for seen in origins for mount in ("", *mounts))
+        way += [seen for reading, seen in spelled if view in (reading, fold(reading))][:1]
+    while (origin := origins.get(way[-1])) is not None:
+        way.append(origin)
+    return tuple(reversed(way))
+
+
+def _readings(
+    path: str, sent: str | None, root_path: str, mounts: tuple[str, ...] | None
+) -> tuple[Mapping[str, str | None], bool] | None:
+    """What a target reads as, with the reading that each is one step from, and whether it was sent plain."""
+    if mounts is None or max(len(path), len(sent or ""), len(root_path)) > LONGEST_TARGET:
+        return None
+    path = path or "/"
+    seeds: dict[str, str | None] = {sent: None} if sent else {}
+    seeds.setdefault(path, sent or None)
+    for seed in tuple(seeds):
+        for rest in _below(seed, mounts):
+            seeds.setdefault(rest, seed)
+    if all(map(PLAIN.fullmatch, seeds)):
+        return seeds, True
+    found = _closure(seeds, mounts)
+    return (found, False) if found is not None else None
 
 
 def _costs_too_much(view: str) -> bool:
@@ -105,7 +133,7 @@ def _mounts(root_path: str) -> tuple[str, ...] | None:
     if PLAIN.fullmatch(root_path):
         spelled: Iterable[str] | None = (root_path,)
     else:
-        spelled = _closure({root_path}, ())
+        spelled = _closure({root_path: None}, ())
     if spelled is None:
         return None
     mounts = tuple({view.rstrip("/") for view in spelled if view.startswith("/")} - {""})
@@ -119,9 +147,9 @@ def _below(view: str, mounts: tuple[str, ...]) -> Iterator[str]:
             yield view[len(mount) :] or "/"
 
 
-def _closure(seeds: Iterable[str], mounts: tuple[str, ...]) -> set[str] | None:
-    """Everything the steps reach from the seeds, or None when that is too much."""
-    found = set(seeds)
+def _closure(seeds: Mapping[str, str | None], mounts: tuple[str, ...]) -> dict[str, str | None] | None:
+    """Everything the steps reach from the seeds, each with what it was reached from; None when that is too much."""
+    found = dict(seeds)
     if any(map(_costs_too_much, found)):
         return None
     waiting = list(found)
@@ -129,7 +157,7 @@ def _closure(seeds: Iterable[str], mounts: tuple[str, ...]) -> set[str] | None:
     for view in waiting:  # it grows while we walk it
         for reading in chain(_steps(view), _below(view, mounts)):
             if reading not in found:
-                found.add(reading)
+                found[reading] = view
                 waiting.append(reading)
                 characters += len(reading)
                 if len(found) > MOST_VIEWS or characters > _MOST_CHARACTERS or _costs_too_much(reading):

@@ -18,14 +18,19 @@ from typing import IO, Any, Final, TypeAlias, assert_never
 from werkzeug.wsgi import get_content_length, get_input_stream
 
 from caputchin_gate.effects import BodyEnd, LastPiece
+from caputchin_gate.events import tell_broken
 from caputchin_gate.gate import Gate
 from caputchin_gate.kept_body import KeptBody
 from caputchin_gate.messages import RequestHead, Response
 from caputchin_gate.policy import Admit, Answer, PassOn
+from caputchin_gate.refusals import stand_in
+from caputchin_gate.verdict import Decision
 
 Environ: TypeAlias = dict[str, Any]
 StartResponse: TypeAlias = Callable[..., Callable[[bytes], object]]
 Application: TypeAlias = Callable[[Environ, StartResponse], Iterable[bytes]]
+# What an application makes of a refusal: it gets the environ, with a body that came whole, and the gate's own answer.
+Refuse: TypeAlias = Callable[[Environ, Decision, Response], Response]
 
 DECISION: Final = "caputchin_gate"
 OWN_HEADERS: Final = "HTTP_X_CAPUTCHIN_"
@@ -35,13 +40,17 @@ LINGER_SECONDS: Final = 2.0
 
 
 class GateMiddleware:
-    """Wraps a WSGI application."""
+    """Wraps a WSGI application.
 
-    def __init__(self, app: Application, *, gate: Gate) -> None:
+    refuse: answers refused requests in place of the gate; where it fails, the gate answers itself
+    """
+
+    def __init__(self, app: Application, *, gate: Gate, refuse: Refuse | None = None) -> None:
         gate.must_guard()
         gate.must_not_be_asked()
         self.app = app
         self.gate = gate
+        self._refuse = refuse
         self._untouched = gate.untouched
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
@@ -63,10 +72,24 @@ class GateMiddleware:
                 admit(environ, body)
                 environ[DECISION] = decision
                 return self.app(environ, start_response if cookie is None else setting(cookie, start_response))
-            case Answer(response=response):
+            case Answer(response=response, decision=decision):
+                if self._refuse is not None and decision is not None and response.status == decision.status:
+                    response = _refused(self._refuse, head, environ, body, decision, response)
                 return _Answered(answer(response, start_response), body)
             case ruling:
                 assert_never(ruling)
+
+
+def _refused(
+    refuse: Refuse, head: RequestHead, environ: Environ, body: IncomingBody, decision: Decision, own: Response
+) -> Response:
+    try:
+        stream = body.replay() if body.is_whole() else io.BytesIO()
+        answered = refuse({**environ, "wsgi.input": stream}, decision, own)
+    except Exception as failure:
+        tell_broken(failure, "a refusal could not be answered by the application")
+        return own
+    return stand_in(answered, own, head)
 
 
 def head_of(environ: Environ, raw_path: str | None) -> RequestHead:
@@ -120,6 +143,10 @@ class IncomingBody:
             self._unkept = piece
             return BodyEnd.NO_ROOM
         return LastPiece(piece) if self._missing == 0 else piece
+
+    def is_whole(self) -> bool:
+        """Whether all of a declared length was read: an application that answers a refusal may then read it again."""
+        return self._stream is not None and self._missing == 0
 
     def replay(self) -> IO[bytes] | None:
         """An input stream of what was read and what is still to come; None when nothing was read."""

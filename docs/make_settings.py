@@ -1,6 +1,6 @@
 """Writes settings.md: `python docs/make_settings.py`. A test fails when the file is not what this writes.
 
-The tables come from `settings.py` and from the fields of the providers; only the text between them stands here.
+The tables come from `settings/` and from the fields of the providers; only the text between them stands here.
 """
 
 from __future__ import annotations
@@ -55,12 +55,11 @@ _ROUTE: Final[Mapping[str, str]] = {
     **dict.fromkeys(ROUTE.keys() & TOP.keys() - {"provider"}, "the gate's"),
     "provider": "the default one",
 }
-_REQUIRED: Final = frozenset({"match", "site_key", "provider"})
 
 
 def page() -> str:
     parts = {
-        "top": _settings_table(TOP, _GATE),
+        "top": _settings_table(TOP, _GATE | {"provider": "**required**"}),
         "route": _settings_table(ROUTE, _ROUTE),
         "in_process": _settings_table(IN_PROCESS, {"signing_key": "made in the store"}),
         "hardening": _settings_table(HARDENING),
@@ -70,7 +69,7 @@ def page() -> str:
         "site": _settings_table(SITE, {"dialects": "all"}),
         "limits": _settings_table(LIMITS),
         "sidecar": _settings_table(SIDECAR, {"listen": '"127.0.0.1:8080"', "upstream": "**required** for `proxy`"}),
-        "sidecar_tls": _settings_table(SIDECAR_TLS, {"certificate": "**required**", "key": "**required**"}),
+        "sidecar_tls": _settings_table(SIDECAR_TLS),
         "sidecar_timeouts": _settings_table(SIDECAR_TIMEOUTS),
         "providers": "\n\n".join(_provider_sections()),
     }
@@ -92,7 +91,7 @@ def _default(name: str, setting: Setting, defaults: Mapping[str, str]) -> str:
         text = defaults[name]
         return f"`{text}`" if text[0] in '["' or text.isdecimal() else text
     if setting.default is None:
-        return "**required**" if name in _REQUIRED else "none"
+        return "**required**" if setting.required else "none"
     return f"`{_typed(setting.default, tomllib.loads(f'x = {setting.example}')['x'])}`"
 
 

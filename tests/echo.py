@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from caputchin_gate import Decision, Gate, Route
@@ -38,12 +38,12 @@ runs = 0
 begun = 0
 
 
-def make_gate() -> Gate:
+def make_gate(protect: Sequence[str | Route] = PROTECT, exempt: Sequence[str] = ("POST /hooks/stripe",)) -> Gate:
     return Gate(
         provider="caputchin",
         verification="in-process",
-        protect=PROTECT,
-        exempt=["POST /hooks/stripe"],
+        protect=protect,
+        exempt=exempt,
         store=os.environ.get("GATE_STORE", "memory"),
         limits=json.loads(os.environ.get("GATE_LIMITS", "{}")),
         in_process={

@@ -28,6 +28,8 @@ from tests.servers import ROOT
 EXAMPLES = ROOT / "examples" / "forward_auth"
 GATE, APPLICATION = "127.0.0.1:8080", "127.0.0.1:8000"  # as the examples have them
 KINDS = ("nginx", "caddy")
+SERVE = ("serve",)
+PROXY = ("proxy", "--upstream", "http://127.0.0.1:1")  # an application of its own, which nobody asks for here
 
 
 @dataclass(frozen=True)
@@ -136,11 +138,11 @@ def program(
 
 
 @contextmanager
-def gate(folder: Path, settings: str) -> Iterator[tuple[int, Process]]:
-    """`caputchin-gate serve` with these settings: its port and its process."""
+def gate(folder: Path, settings: str, how: Sequence[str] = SERVE) -> Iterator[tuple[int, Process]]:
+    """A gate with these settings: its port and its process."""
     port, file = free_port(), folder / "gate.toml"
     file.write_text(settings)
-    command = [sys.executable, "-m", "caputchin_gate", "serve", str(file), "--listen", f"127.0.0.1:{port}"]
+    command = [sys.executable, "-m", "caputchin_gate", *how, str(file), "--listen", f"127.0.0.1:{port}"]
     with program(command, folder / "gate.log", port, {"XDG_STATE_HOME": str(folder)}) as process:
         yield port, process
 
@@ -197,15 +199,21 @@ class GuardedSite:
 
 
 @contextmanager
-def guarded_site(kind: str, folder: Path, settings: str, application_port: int | None = None) -> Iterator[GuardedSite]:
+def guarded_site(
+    kind: str, folder: Path, settings: str, application_port: int | None = None, how: Sequence[str] = SERVE
+) -> Iterator[GuardedSite]:
     """A site behind a front proxy that asks the gate. The settings are written for nginx.
 
+    how: the command that the gate runs as
     application_port: an application that runs already, in place of ours.
     """
     application = Application()
     with (
         application.serving() as own_port,
-        gate(folder, settings.replace('forward_auth = "nginx"', f'forward_auth = "{kind}"')) as (gate_port, process),
+        gate(folder, settings.replace('forward_auth = "nginx"', f'forward_auth = "{kind}"'), how) as (
+            gate_port,
+            process,
+        ),
         front_proxy(kind, folder, gate_port, application_port or own_port) as port,
     ):
         yield GuardedSite(kind, port, gate_port, process, application)

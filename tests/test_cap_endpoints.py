@@ -13,7 +13,8 @@ from caputchin_gate.client_address import TrustedProxies
 from caputchin_gate.clock import Clock
 from caputchin_gate.effects import BodyEnd, Claim, ClaimResult, Count, Counted, ReadBody, StoreDown
 from caputchin_gate.endpoints import Endpoints, Site, respond
-from caputchin_gate.engines.cap import CapChallenges, Work
+from caputchin_gate.engines.cap import CapChallenges
+from caputchin_gate.engines.cap_work import Work
 from caputchin_gate.engines.native import NativeChallenges
 from caputchin_gate.engines.rsw import TimeLock
 from caputchin_gate.engines.solver import solve_cap

@@ -15,7 +15,8 @@ import pytest
 from caputchin_gate import ConfigurationError, Failed, Gate, Passed, Reason, Route
 from caputchin_gate.clock import Clock
 from caputchin_gate.effects import BodyEnd
-from caputchin_gate.engines.cap import CapChallenges, Redeemed, Work
+from caputchin_gate.engines.cap import CapChallenges, Redeemed
+from caputchin_gate.engines.cap_work import Work
 from caputchin_gate.engines.solver import solve_cap
 from caputchin_gate.messages import RequestHead
 from caputchin_gate.policy import Admit, Answer

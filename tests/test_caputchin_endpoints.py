@@ -18,7 +18,8 @@ from caputchin_gate.endpoints import Endpoints, Site, respond
 from caputchin_gate.endpoints.caputchin_files import HOST, files_of
 from caputchin_gate.endpoints.sites import count_key
 from caputchin_gate.engines import Solved
-from caputchin_gate.engines.cap import CapChallenges, Work
+from caputchin_gate.engines.cap import CapChallenges
+from caputchin_gate.engines.cap_work import Work
 from caputchin_gate.engines.caputchin import CaputchinSessions
 from caputchin_gate.engines.native import NativeChallenges
 from caputchin_gate.engines.solver import solve_cap

@@ -71,10 +71,14 @@ def assert_wrong_use(done: subprocess.CompletedProcess[str], why: str) -> None:
         (["verify", "gate.toml", "--"], "one token"),
         (["verify", "gate.toml", "token", "more"], "one token"),
         (["verify", "absent.toml", "token"], "absent.toml: can't be read"),
+        (["explain", "gate.toml"], "required: METHOD, TARGET"),
+        (["explain", "gate.toml", "/signup", "POST"], "'POST' is no path: it begins with a slash"),
+        (["explain", "gate.toml", "POST", "signup"], "'signup' is no path"),
+        (["explain", "gate.toml", "POST", "/signup", "-H", "no field"], "'no field' is no header field"),
+        (["explain", "absent.toml", "POST", "/signup"], "absent.toml: can't be read"),
         (["serve"], "required: gate.toml"),
         (["serve", "absent.toml"], "absent.toml: can't be read"),
-        (["serve", "absent.toml", "--listen", "8080"], "'8080' names no port"),
-        (["serve", "absent.toml", "--listen", "localhost:99999"], "'localhost:99999' names no port"),
+        (["serve", "gate.toml", "--workers", "many"], "'many' is not a whole number"),
     ],
 )
 def test_wrong_use_is_one_line_on_stderr_and_exit_2(arguments: list[str], why: str, tmp_path: Path) -> None:
@@ -114,13 +118,19 @@ verification = "in-process"
     ("content", "problems"),
     [
         (b"", ["gate.toml: provider: is missing", "gate.toml: protect: nothing is protected"]),
-        (b"protect = [", ["gate.toml"]),
-        (b"\xff\xfe", ["gate.toml: is not UTF-8 text"]),
-        (GOOD.replace("kind =", "knid =").encode(), ["provider.kind"]),
-        (GOOD.replace('"memory"', "7").encode(), ["gate.toml: store: is not a text"]),
+        (b"protect = [", ["gate.toml:1:12: is not TOML: Invalid value"]),
+        (b"\xff\xfe", ["gate.toml:1:1: is not UTF-8 text; save it as UTF-8"]),
+        (
+            GOOD.replace("kind =", "knid =").encode(),
+            [
+                "gate.toml:5:1: unknown key 'provider.knid', did you mean 'kind'?",
+                "gate.toml:4:2: provider.kind: is missing",
+            ],
+        ),
+        (GOOD.replace('"memory"', "7").encode(), ["gate.toml:3:1: store: is not a text"]),
         (
             GOOD.replace('"memory"', "7").replace("in-process", "someday").encode(),
-            ["gate.toml: store: is not a text", "gate.toml: provider.verification: is neither"],
+            ["gate.toml:3:1: store: is not a text", "gate.toml:6:1: provider.verification: is neither"],
         ),
         (b'protect = ["/x"]\n[provider]\nkind = "caputchn"\n', ["did you mean 'caputchin'?"]),
         (b'protect = ["/x"]\n[provider]\nkind = "caputchin"\nsecret = { env = "UNSET_" }\n', ["UNSET_ is not set"]),
@@ -151,7 +161,7 @@ def test_check_says_that_all_is_well_and_what_is_risky(tmp_path: Path) -> None:
     tmp_path.joinpath("gate.toml").write_text(GOOD)
     done = typed("check", "gate.toml", folder=tmp_path)
     assert (done.returncode, done.stdout) == (0, "gate.toml: no problems\n")
-    assert re.fullmatch(r"caputchin-gate: gate\.toml: warning: [^\n]+\n", done.stderr), done.stderr
+    assert re.fullmatch(r"caputchin-gate: gate\.toml:3:1: warning: store: [^\n]+\n", done.stderr), done.stderr
 
 
 # verify
@@ -244,67 +254,6 @@ def test_verify_with_wrong_settings_is_wrong_use_and_says_which(tmp_path: Path) 
     assert_wrong_use(typed("verify", str(file), "token"), "store: is not a text")
 
 
-# serve
-
-
-@contextmanager
-def serving(file: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], str, int]]:
-    """A running `serve`, its host and its port. It is killed when it outlives the block."""
-    with subprocess.Popen(
-        [*COMMAND, "serve", str(file), *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        try:
-            assert process.stdout is not None
-            greeting = process.stdout.readline()
-            found = re.fullmatch(r"Listening on (\S+):(\d+)\. Ctrl-C ends it\.\n", greeting)
-            assert found is not None, greeting
-            yield process, found[1], int(found[2])
-        finally:
-            process.kill()
-
-
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, -signal.SIGTERM)])
-def test_serve_answers_until_it_is_told_to_end(number: signal.Signals, code: int, tmp_path: Path) -> None:
-    file = tmp_path / "gate.toml"
-    file.write_text(IN_PROCESS.format(folder=tmp_path) + '[sidecar]\nlisten = "[::1]:0"\n')
-    with serving(file) as (process, host, port):
-        assert host == "[::1]"
-        connection = http.client.HTTPConnection("::1", port, timeout=PATIENCE)
-        connection.request("GET", "/.caputchin/captcha.js")
-        answer = connection.getresponse()
-        assert (answer.status, len(answer.read()) > 1000) == (200, True)
-        process.send_signal(number)
-        rest, errors = process.communicate(timeout=5)
-    assert (process.returncode, rest, errors) == (code, "", "")
-
-
-def test_listen_wins_over_the_file(tmp_path: Path) -> None:
-    file = tmp_path / "gate.toml"
-    file.write_text(IN_PROCESS.format(folder=tmp_path) + '[sidecar]\nlisten = "192.0.2.1:80"\n')
-    assert_wrong_use(typed("serve", str(file)), "can't listen on 192.0.2.1 port 80")
-    with serving(file, "--listen", "127.0.0.1:0") as (_, host, _port):
-        assert host == "127.0.0.1"
-
-
-def test_a_server_for_other_back_ends_needs_no_routes(tmp_path: Path) -> None:
-    file = tmp_path / "gate.toml"
-    sites = '\nsites = [{ site_key = "shop", secret = "a secret that is long enough" }]\n'
-    file.write_text(IN_PROCESS.format(folder=tmp_path).replace('protect = ["POST /contact"]', "") + sites)
-    assert typed("check", str(file)).returncode == 0
-    with serving(file, "--listen", "127.0.0.1:0") as (_, _host, port):
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
-        connection.request("POST", "/.caputchin/api/v1/captcha/challenge", "{}")
-        assert connection.getresponse().status == 200
-
-
-def test_serve_has_nothing_to_serve_where_a_provider_verifies_and_nobody_asks(tmp_path: Path) -> None:
-    file = tmp_path / "gate.toml"
-    file.write_text(UPSTREAM.format(url="https://provider.example/verify"))
-    done = typed("serve", str(file))
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.splitlines()[-1].endswith("has nothing to serve: set forward_auth, or verify in process")
-
-
 # demo
 
 
@@ -375,7 +324,8 @@ def test_a_port_in_use_is_named() -> None:
     [
         ("starlette", ["demo"], "the demo needs starlette: pip install 'caputchin-gate[demo]'"),
         ("uvicorn", ["demo"], "the demo needs uvicorn: pip install 'caputchin-gate[demo]'"),
-        ("uvicorn", ["serve", "gate.toml"], "serve needs uvicorn: pip install 'caputchin-gate[sidecar]'"),
+        ("uvloop", ["proxy", "gate.toml"], "proxy needs uvloop: pip install 'caputchin-gate[sidecar]'"),
+        ("uvloop", ["serve", "gate.toml"], "serve needs uvloop: pip install 'caputchin-gate[sidecar]'"),
     ],
 )
 def test_without_its_extra_a_command_says_what_to_install(missing: str, arguments: list[str], says: str) -> None:

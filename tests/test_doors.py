@@ -24,6 +24,16 @@ CHALLENGES = NativeChallenges(
     [hashlib.sha256(SIGNING_KEY.encode()).digest()], site_key="default", binding="off", cap=10_000
 )
 APPS = {"asgi": "tests.echo:asgi", "wsgi": "tests.echo:wsgi"}
+# Each door: a server and an application.
+DOORS = {stack: (stack, APPS[STACKS[stack].interface]) for stack in STACKS} | {
+    f"{framework}-{rules}": (stack, f"tests.at_home.{framework}_site:with_{rules}")
+    for framework, stack in (
+        ("starlette", "uvicorn-h11"),
+        ("fastapi", "uvicorn-httptools"),
+        ("flask", "gunicorn-gthread"),
+    )
+    for rules in ("rules", "marks")
+}
 
 # What a server's own strictness may answer before any middleware is asked.
 SERVERS_OWN = (400, 404, 405, 421, 501)
@@ -41,11 +51,11 @@ def wrong_token() -> str:
     return f"{challenge.token}.{wrong}"
 
 
-@pytest.fixture(scope="module", params=sorted(STACKS))
+@pytest.fixture(scope="module", params=sorted(DOORS))
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     store = tmp_path_factory.mktemp("store") / "gate.db"
-    app = APPS[STACKS[request.param].interface]
-    with serve(request.param, app, environment={"GATE_STORE": f"sqlite:///{store}"}) as started:
+    stack, app = DOORS[request.param]
+    with serve(stack, app, environment={"GATE_STORE": f"sqlite:///{store}"}) as started:
         yield started
 
 

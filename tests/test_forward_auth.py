@@ -242,6 +242,25 @@ def test_what_may_not_pass_is_a_refusal(
         assert (b"<h1>" in response.body) == (method != "HEAD")
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "FOO"])
+def test_an_upgrade_makes_no_exemption_out_of_that_of_another_method(kind: str, method: str) -> None:
+    gate = Gate(
+        provider="caputchin",
+        verification="in-process",
+        protect=["/hooks/{name}"],
+        exempt=["POST /hooks/stripe"],
+        token_from=["header", "cookie"],
+        store="memory",
+        trusted_proxies=["10.0.0.0/8"],
+        forward_auth=kind,
+    )
+    upgrade = {"upgrade": ("websocket",)}
+    assert answer_to(gate, asking(kind, method, "/hooks/stripe", headers=upgrade)).status == 403
+    for exempt in ("GET", "POST"):  # a handshake is a GET
+        assert answer_to(gate, asking(kind, exempt, "/hooks/stripe", headers=upgrade)).status == 204
+
+
 def test_a_token_is_good_for_one_question() -> None:
     gate, token = make_gate(), fresh_token()
     head = asking("caddy", headers={"x-caputchin-token": (token,)})
@@ -397,8 +416,8 @@ def test_the_page_is_no_decision() -> None:
         ({"forward_auth": "ngnix"}, "forward_auth", "did you mean 'nginx'?"),
         ({"forward_auth": ["nginx", "caddy"]}, "forward_auth", "not one of nginx, traefik, caddy"),
         ({"trusted_proxies": []}, "forward_auth", "believes trusted proxies alone"),
-        ({"token_from": ["form"]}, "route 'POST /contact': token_from", 'add "header" or "cookie"'),
-        ({"protect": [Route("POST /x", token_from="json")], "exempt": []}, "route 'POST /x': token_from", '"cookie"'),
+        ({"token_from": ["form"]}, "protect[0].token_from", 'add "header" or "cookie"'),
+        ({"protect": [Route("POST /x", token_from="json")], "exempt": []}, "protect[0].token_from", '"cookie"'),
     ],
 )
 def test_settings_that_can_not_work_are_named(change: dict[str, Any], setting: str, hint: str) -> None:
@@ -410,8 +429,8 @@ def test_settings_that_can_not_work_are_named(change: dict[str, Any], setting: s
 
 def test_forms_that_nobody_could_send_are_a_warning() -> None:
     warnings = make_gate(token_from=["form", "header"]).warnings
-    assert any("POST /contact" in warning and "never sees" in warning for warning in warnings)
-    assert not any("never sees" in warning for warning in make_gate(token_from=["header", "cookie"]).warnings)
+    assert any(warning.setting == "protect[0]" and "never sees" in str(warning) for warning in warnings)
+    assert not any("never sees" in str(warning) for warning in make_gate(token_from=["header", "cookie"]).warnings)
 
 
 def test_a_wsgi_server_can_not_answer() -> None:

@@ -24,7 +24,8 @@ from tests.wire import PATIENCE, Answer, exchange, read_answer, request_bytes
 
 SIGNING_KEY = "a signing key that only these tests use"
 RULES = f"""
-protect = ["POST /contact", "GET /report"]
+protect = ["POST /contact", "GET /report", "/hooks/{{name}}"]
+exempt = ["POST /hooks/stripe"]
 forward_auth = "nginx"
 trusted_proxies = ["127.0.0.1"]
 token_from = ["header", "cookie", "query"]
@@ -326,6 +327,15 @@ def test_a_websocket_to_a_guarded_path_is_refused(site: GuardedSite) -> None:
     assert exchange(site.port, raw).status == 403
     assert site.received == []
     assert exchange(site.port, request_bytes(f"GET /open\n{handshake}", b"", close=False)).status == 200
+
+
+def test_an_upgrade_does_not_open_what_is_exempt_for_another_method(site: GuardedSite) -> None:
+    handshake = "Upgrade: websocket\nConnection: Upgrade\nSec-WebSocket-Version: 13\nSec-WebSocket-Key: eHh4eHh4eHg="
+    for method in ("PUT", "DELETE"):
+        assert (
+            exchange(site.port, request_bytes(f"{method} /hooks/stripe\n{handshake}", b"", close=False)).status == 403
+        )
+    assert site.received == []
 
 
 # The gate's own paths

@@ -12,9 +12,10 @@ PACKAGE = Path(__file__).parent.parent / "caputchin_gate"
 
 # Read from the ground up, and each row from left to right; a folder counts as one file.
 LEVELS = (
-    ("__init__", "values", "errors", "secret", "clock", "messages", "verdict", "effects"),
+    ("__init__", "values", "errors", "secret", "clock", "messages", "verdict", "effects", "events"),
     (
         "durations",
+        "toml_places",
         "addresses",
         "target_views",
         "path_patterns",
@@ -30,11 +31,36 @@ LEVELS = (
         "engines",
         "receipt",
     ),
-    ("decision_log", "traffic", "quotas", "verification", "endpoints", "policy", "forward_auth", "own_paths"),
+    (
+        "decision_log",
+        "traffic",
+        "quotas",
+        "secret_health",
+        "verification",
+        "endpoints",
+        "submissions",
+        "policy",
+        "forward_auth",
+        "own_paths",
+        "explanation",
+    ),
     ("http_client", "body_pace", "kept_body", "awaited_body", "stores", "asn", "drivers"),
-    ("settings", "tables", "provider_tables", "config", "assembly", "gate"),
+    (
+        "settings",
+        "tables",
+        "provider_tables",
+        "route_tables",
+        "site_problems",
+        "gate_file",
+        "environment",
+        "sources",
+        "config",
+        "assembly",
+        "marks",
+        "gate",
+    ),
     ("asgi", "wsgi", "starlette", "fastapi", "flask", "django", "testing"),
-    ("sidecar", "demo", "serve", "cli", "__main__"),
+    ("service_log", "sidecar", "demo", "audit", "cli", "__main__"),
 )
 ORDER = {name: (level, place) for level, row in enumerate(LEVELS) for place, name in enumerate(row)}
 

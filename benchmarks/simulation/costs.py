@@ -14,7 +14,7 @@ from benchmarks.simulation.runs import Result
 from benchmarks.simulation.world import hashes_without_hardening
 from caputchin_gate.difficulty import Curve, Hardening, Multipliers
 from caputchin_gate.engines.altcha.version2 import ALGORITHMS
-from caputchin_gate.engines.cap import MULTIPLIERS, Work
+from caputchin_gate.engines.cap_work import MULTIPLIERS, Work
 
 HOUR: Final = 3600.0
 EASIEST: Final = 4096  # hashes: the first challenge of a client in its minute

@@ -24,6 +24,11 @@ LONGEST_LIFETIME: Final = 300
 
 LONGEST_REDEEMED: Final = 7200  # seconds that Cap's redeem tokens live at most; their end stands in them
 
+LEAST_SIGNING_KEY: Final = 32  # bytes (threats.md R11)
+
+SITE_KEY_IN_PATHS: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")  # Cap's and ALTCHA's widgets name their site in the path
+LONGEST_SITE_KEY: Final = 256  # of Caputchin's: whatever its characters, a token with it is short enough
+
 Binding: TypeAlias = Literal["off", "if-known", "require"]
 """Whether a challenge may be asked for by one client network and redeemed by another (captchaapi.md 6)."""
 

@@ -32,7 +32,8 @@ from caputchin_gate.engines import (
     purpose_key,
     same_client,
 )
-from caputchin_gate.engines.cap import MULTIPLIERS, CapChallenges, Challenge, Redeemed, Refusal, Work
+from caputchin_gate.engines.cap import CapChallenges, Challenge, Redeemed, Refusal
+from caputchin_gate.engines.cap_work import MULTIPLIERS, Work
 from caputchin_gate.engines.native import NativeChallenges
 from caputchin_gate.engines.rsw import TimeLock
 from caputchin_gate.verdict import Failed, Reason
@@ -40,7 +41,6 @@ from caputchin_gate.verdict import Failed, Reason
 SESSION_LIFETIME: Final = 900  # seconds
 TOKEN_LIFETIME: Final = 600
 LONGEST_TOKEN: Final = 4096
-LONGEST_SITE_KEY: Final = 256  # whatever its characters, a token with it is short enough
 
 _SESSION: Final = Struct(">I8s16s")
 _MAC_BYTES: Final = 16

@@ -23,6 +23,7 @@ from typing import Final
 from caputchin_gate.difficulty import Curve, Hardening, Multipliers
 from caputchin_gate.engines import (
     FORGED,
+    LEAST_SIGNING_KEY,
     LEEWAY,
     LONGEST_LIFETIME,
     Binding,
@@ -35,7 +36,6 @@ from caputchin_gate.errors import ConfigurationError, Problem
 from caputchin_gate.verdict import Failed, Reason
 
 NONCE_BYTES: Final = 4
-LEAST_SIGNING_KEY: Final = 32  # bytes (threats.md R11)
 
 _BODY: Final = Struct(">IH4s4s")  # issue time, difficulty, client tag, nonce
 _LENGTH: Final = Struct(">I")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pkgutil import iter_modules
@@ -66,6 +66,7 @@ class Upstream(ABC):
     kind: ClassVar[str]
     endpoints: ClassVar[Mapping[str, str]] = {}  # URLs by name; the first is the default
     codes: ClassVar[Mapping[str, Reason]] = {}  # what the provider's own words mean; MISCONFIGURED for our mistakes
+    secret_codes: ClassVar[frozenset[str]] = frozenset()  # those about our secret alone, which no token can provoke
     single_use: ClassVar[bool] = True  # does the provider refuse a token the second time? else the gate claims it
     remember: ClassVar[float] = 0.0  # seconds such a claim has to last: longer than any token of this kind lives
     reports: ClassVar[frozenset[str]] = frozenset()  # which demands of a route its verdicts can meet
@@ -156,6 +157,10 @@ class Upstream(ABC):
     @abstractmethod
     def read(self, reply: HttpReply) -> Verdict | Retry:
         """What the reply means, by the outcome table of the provider's page."""
+
+    def refuses_secret(self, said: Sequence[str]) -> bool:
+        """Whether these words of the provider say that our secret is wrong."""
+        return not self.secret_codes.isdisjoint(said)
 
     def unanswered(self, outcome: NoReply) -> Verdict | Retry:
         """What it means when no reply came. Most kinds spend the token when they are asked: no second attempt."""

@@ -10,6 +10,7 @@
                answers.py  counters.py      what the relay answers itself; what it counts
     processes  relay.py  worker.py          what the connections of a process share; one worker's life
                supervisor.py                several workers on one listening socket, reload, restart
+               service_manager.py           what systemd is told of that
 
 The first four lines are pure: bytes and values in, bytes and values out. Nothing here decides about a request: that is
 `policy.py`, asked through the gate.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from http.client import responses
 from typing import Final
 
@@ -23,6 +24,14 @@ def _plain(status: int, text: str, *more: tuple[str, str]) -> Response:
     return Response(status, headers, f"{status} {text}\n".encode())
 
 
+def _problem(status: int, title: str) -> Response:
+    """For programs (RFC 9457)."""
+    members = {"type": "about:blank", "title": title, "status": status}
+    headers: Headers = (("Content-Type", "application/problem+json"), *NO_STORE)
+    return Response(status, headers, json.dumps(members).encode())
+
+
+NOT_FOUND: Final = _problem(404, "Not Found")  # where no application stands behind the gate
 WEBSOCKET_REFUSED: Final = _plain(403, "WebSockets are not open here")
 TOO_MANY: Final = _plain(503, "Too many connections", ("Retry-After", "30"))
 _NO_REQUESTS: Final = {

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 WRITE_BUFFER: Final = 128 * 1024
 LINGER_BYTES: Final = 2 * 1024 * 1024
 LINGER_SECONDS: Final = 2.0
-FIRST_REQUEST_SECONDS: Final = 1.0
+GRACE_SECONDS: Final = 1.0  # for a request that is on its way while the relay ends
 
 
 class State(Enum):
@@ -51,7 +51,6 @@ ENDING: Final = State.ENDING
 
 class ClientConnection(asyncio.Protocol):
     __slots__ = (
-        "_answered",
         "_dropped",
         "_exchange",
         "_is_full",
@@ -77,7 +76,6 @@ class ClientConnection(asyncio.Protocol):
         self._tunnel: Tunnel | None = None
         self._unread = b""
         self._seen = 0  # how much of it was looked at
-        self._answered = False  # whether there was a request before
         self._is_full = False
         self._no_more = False  # the client sends no more requests
         self._paused_at: float | None = None
@@ -115,6 +113,8 @@ class ClientConnection(asyncio.Protocol):
         if state is HEAD:
             self._unread = self._unread + data if self._unread else data
             self._work()
+            if self._is_full:
+                self.update_reading()
         elif state is BUSY:
             self._feed(data)
         elif state is TUNNEL:
@@ -210,19 +210,23 @@ class ClientConnection(asyncio.Protocol):
     def answered(self, *, closes: bool, unread: bool) -> None:
         """The exchange is over. `unread`: its body was not read to the end."""
         self._exchange = None
-        self._answered = True
         if unread:
             self._unread = b""
             self._linger()
-        elif closes or self._no_more or self._relay.draining:
+        elif closes or self._no_more:
             self.close()
         else:
             self._state = HEAD
-            self.deadline = self._relay.loop.time() + self._relay.settings.timeouts.idle
+            self._wait()
             if self._paused_at is not None:
                 self.update_reading()
             if self._unread:  # other connections come first: some requests are answered at once
                 self._relay.loop.call_soon(self._work)
+
+    def _wait(self) -> None:
+        """For the next request."""
+        patience = GRACE_SECONDS if self._relay.draining else self._relay.settings.timeouts.idle
+        self.deadline = self._relay.loop.time() + patience
 
     # Reading
 
@@ -233,8 +237,9 @@ class ClientConnection(asyncio.Protocol):
         now = self._relay.loop.time()
         body = self._exchange.body if self._exchange is not None else None
         coming = body if isinstance(body, RequestBody) and not body.complete else None
-        # When a body is complete, it is read on all the same, to learn that the client goes away.
-        wanted = coming.wanted if coming is not None else body is None or not self._unread
+        # Without a body to come it is read on all the same, to learn that the client goes away; but what waits for its
+        # turn, or for the client to take its answers, is not piled up.
+        wanted = coming.wanted if coming is not None else not self._unread or (body is None and not self._is_full)
         pace = coming.pace(self._relay.settings.timeouts, now) if coming is not None else None
         if wanted and self._paused_at is not None:
             if pace is not None:
@@ -267,6 +272,9 @@ class ClientConnection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._is_full = False
+        if self._state is LINGERING or self._state is ENDING:
+            self.deadline = self._relay.loop.time() + self._relay.settings.timeouts.body_stall  # for the rest
+            return
         self.deadline = math.inf
         if self._tunnel is not None:
             self._tunnel.client_drained()
@@ -274,8 +282,9 @@ class ClientConnection(asyncio.Protocol):
             self._exchange.client_drained()
             self.update_reading()
         elif self._state is HEAD:
-            self.deadline = self._relay.loop.time() + self._relay.settings.timeouts.idle
+            self._wait()
             self._work()
+            self.update_reading()
 
     # The end
 
@@ -288,6 +297,8 @@ class ClientConnection(asyncio.Protocol):
         if self._unread:
             data, self._unread = self._unread, b""
             tunnel.from_client(data)
+        if self._no_more:
+            tunnel.client_ends()
 
     def _linger(self) -> None:
         """Closing at once would reset the connection before the client has read its answer."""
@@ -310,13 +321,9 @@ class ClientConnection(asyncio.Protocol):
         self.transport.abort()
 
     def leave_if_idle(self) -> None:
-        """The relay ends. A client that has only just connected may have its request on the way."""
-        if self._state is not HEAD or self._unread:
-            return
-        if self._answered:
-            self.close()
-        else:
-            self.deadline = min(self.deadline, self._relay.loop.time() + FIRST_REQUEST_SECONDS)
+        """The relay ends. A request may be on its way: it is answered, and its answer says that the connection ends."""
+        if self._state is HEAD and not self._unread:
+            self.deadline = min(self.deadline, self._relay.loop.time() + GRACE_SECONDS)
 
     def overdue(self, now: float) -> bool:
         exchange = self._exchange

@@ -1,6 +1,7 @@
 """One request and its answer, between two connections.
 
-    begin      untouched: straight on; else the policy decides in a task that is cancelled with the client
+    begin      untouched: straight on; else the policy decides in a task that is cancelled with the client. Where the
+               gate stands alone, its own paths are answered, and nothing else is there
     send       head and body to the application, the body as it comes
     pass_...   the answer back, as it comes
     end        both connections are free, or closed
@@ -11,14 +12,16 @@ It decides who acts next, and moves no bytes itself.
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, assert_never
 
 from caputchin_gate.awaited_body import AwaitedBody, Read
-from caputchin_gate.decision_log import logger, place_of
 from caputchin_gate.effects import BodyEnd
+from caputchin_gate.events import tell, tell_broken
 from caputchin_gate.kept_body import KeptBody
 from caputchin_gate.messages import RequestHead
 from caputchin_gate.messages import Response as OwnResponse
@@ -32,7 +35,7 @@ from caputchin_gate.sidecar.tunnel import Tunnel
 from caputchin_gate.sidecar.upstream import UpstreamConnection
 from caputchin_gate.sidecar.verdicts import UNGUARDED, UNGUARDED_LINES, verdict_lines
 from caputchin_gate.sidecar.wire import Request, Response
-from caputchin_gate.verdict import Decision
+from caputchin_gate.verdict import Decision, Reason
 
 if TYPE_CHECKING:
     from caputchin_gate.sidecar.client import ClientConnection
@@ -90,9 +93,16 @@ class Exchange:
     def begin(self) -> None:
         path, raw_path = paths_of(self.request.target)
         untouched = self._relay.gate.untouched(path, raw_path, "")
+        if self._relay.stands_alone:
+            if untouched:
+                self._relay.counters.own[answers.NOT_FOUND.status] += 1
+                self.answer(answers.NOT_FOUND)
+            else:
+                self._run(partial(self._answer_own, answers.NOT_FOUND))
+            return
         if self.request.upgrade is not None and self._asks_for_websocket():
             if not untouched and not self._relay.gate.opens_websocket(self._head()):
-                self.answer(answers.WEBSOCKET_REFUSED)
+                self._run(partial(self._answer_own, answers.WEBSOCKET_REFUSED))
                 return
             self._upgrading = untouched = True
         if untouched:
@@ -114,18 +124,18 @@ class Exchange:
             and request.body is NO_BODY
         )
 
-    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+    def _run(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         self._task = self._relay.loop.create_task(self._safely(work))
 
-    async def _safely(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _safely(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Whatever breaks here ends this exchange, and nothing else (threats.md R5)."""
         try:
-            await work
+            await work()
         except Exception as failure:
             self._broke(failure)
 
     def _broke(self, failure: Exception) -> None:
-        logger.error("internal error: %s", place_of(failure))
+        tell_broken(failure)
         self.fail(502)
 
     def _guard(self) -> None:
@@ -141,13 +151,16 @@ class Exchange:
 
         ruling = gate.handle_at_once(self._head(), read_now, kept.read)
         if isinstance(ruling, Coroutine):
-            self._run(self._obey_later(ruling, kept))
+            self._run(partial(self._obey_later, ruling, kept))
         elif self._goes_on(ruling) and not self._pass_on_at_once(kept):
-            self._run(self._pass_on(kept))
+            self._run(partial(self._pass_on, kept))
 
     async def _obey_later(self, coming: Coroutine[Any, Any, Ruling], kept: AwaitedBody) -> None:
-        if self._goes_on(await coming):
-            await self._pass_on(kept)
+        try:
+            if self._goes_on(await coming):
+                await self._pass_on(kept)
+        finally:
+            kept.close()
 
     def _goes_on(self, ruling: Ruling) -> bool:
         """Whether the application gets the request. Where it doesn't, the client has its answer."""
@@ -156,10 +169,12 @@ class Exchange:
                 self._relay.counters.unguarded += 1
                 return True
             case Admit(decision=decision, set_cookie=cookie):
+                if decision.reason is Reason.EXEMPT:
+                    self._relay.counters.unguarded += 1
                 self._decision, self._cookie = decision, cookie
                 return True
-            case Answer(response=response):
-                self.answer(response)
+            case Answer() as answer:
+                self._answer_with(answer)
                 return False
             case _:
                 assert_never(ruling)
@@ -176,6 +191,21 @@ class Exchange:
         self._flow(connection)
         return True
 
+    async def _answer_own(self, otherwise: OwnResponse) -> None:
+        """The answer of an own path of the gate, or else this one."""
+        gate = self._relay.gate
+        kept = AwaitedBody(KeptBody(gate.budget), self.body.next)
+        try:
+            ruling = await gate.aserve(self._head(), kept.read)
+            self._answer_with(ruling if isinstance(ruling, Answer) else Answer(otherwise))
+        finally:
+            kept.close()
+
+    def _answer_with(self, ruling: Answer) -> None:
+        if ruling.decision is None:
+            self._relay.counters.own[ruling.response.status] += 1
+        self.answer(ruling.response)
+
     def _head(self) -> RequestHead:
         forwarding = self.client.forwarding
         return head_of(self.request, self.client.peer, forwarding.scheme_of(self.request))
@@ -188,11 +218,14 @@ class Exchange:
             self.fail(502)
             return
         self._send_head(connection)
-        async for piece in kept.pieces():
-            if connection.exchange is not self:  # it has answered already, and will not read on
-                return
-            connection.write_body(piece)
-            await connection.drained()
+        try:
+            async for piece in kept.pieces():
+                if connection.exchange is not self:  # it has answered already, and will not read on
+                    return
+                connection.write_body(piece)
+                await connection.drained()
+        finally:
+            kept.close()
         if connection.exchange is self:
             self._flow(connection)
 
@@ -203,7 +236,7 @@ class Exchange:
             self._send_head(connection)
             self._flow(connection)
         else:
-            self._run(self._forward_over_new(server))
+            self._run(partial(self._forward_over_new, server))
 
     async def _forward_over_new(self, server: Server) -> None:
         connection = await self._relay.upstreams.connect(server)
@@ -233,7 +266,8 @@ class Exchange:
         request, decision, signer = self.request, self._decision, self._relay.signer
         about_client = self.client.forwarding.lines(request)
         if request.host is None:
-            about_client += b"Host: %b\r\n" % str(connection.server.address).encode()
+            address = connection.server.address
+            about_client += b"Host: %b\r\n" % (b"localhost" if address.path is not None else str(address).encode())
         verdict = UNGUARDED_LINES if decision is UNGUARDED else verdict_lines(decision)
         if signer is not None:
             verdict += signer.line(request.method, request.target, decision, time.time())
@@ -341,15 +375,26 @@ class Exchange:
         if self._over:
             return
         self._upstream = None
-        if connection.reused and not connection.heard and self._is_repeatable and not self._retried:
-            self._retried = True  # it was closing the connection while we wrote (framing.md st-19)
-            self._run(self._forward_over_new(connection.server))
+        again = self._where_again(connection)
+        if again is not None:
+            self._retried = True
+            self._run(partial(self._forward_over_new, again))
         else:
             self.fail(502)
 
+    def _where_again(self, connection: UpstreamConnection) -> Server | None:
+        """Where a request is sent once more whose connection was closed without a byte of an answer."""
+        if connection.heard or self._retried or not self._is_repeatable:
+            return None
+        other = self._relay.upstreams.other_than(connection.server)
+        if other is None and connection.reused:  # it was closing it while we wrote (framing.md st-19)
+            return connection.server
+        return other
+
     def broken(self, connection: UpstreamConnection, why: str) -> None:
         """What the application sent is no answer that we pass on."""
-        logger.warning("%s answers with %s", connection.server.address, why)
+        address = str(connection.server.address)
+        tell(logging.WARNING, "upstream-malformed", f"{address} answers with {why}", upstream=address, why=why)
         self._upstream = None
         connection.release()
         self.fail(502)

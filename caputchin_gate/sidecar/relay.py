@@ -26,9 +26,9 @@ class Relay:
         loop: asyncio.AbstractEventLoop,
         upstream_tls: ssl.SSLContext | None = None,
     ) -> None:
-        gate.must_guard()
         self.gate = gate
         self.settings = settings
+        self.stands_alone = not settings.upstreams
         self.loop = loop
         self.counters = Counters()
         self.upstreams = Upstreams(settings, upstream_tls, loop)
@@ -72,6 +72,7 @@ class Relay:
         """End what is overdue. One look at all connections costs less than a timer for each request."""
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
+            await asyncio.sleep(0)  # what came while the loop was busy is read first
             now = self.loop.time()
             for client in [client for client in self.clients if client.overdue(now)]:
                 client.expire(now)
@@ -83,7 +84,6 @@ class Relay:
         self.draining = True
         for client in tuple(self.clients):
             client.leave_if_idle()
-        self.upstreams.close_kept()
 
     async def empty(self) -> None:
         """Until the last client is gone."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from pathlib import Path
 
 from caputchin_gate.errors import ConfigurationError, Problem
 from caputchin_gate.sidecar.settings import RelaySettings
@@ -12,6 +13,13 @@ def listening_context(settings: RelaySettings) -> ssl.SSLContext | None:
     """For clients; None without a certificate. Raises ConfigurationError when it can't be used."""
     if settings.tls is None:
         return None
+    problems = [
+        Problem(f"sidecar.tls.{key}", f"can't be read ({failure.strerror or type(failure).__name__})")
+        for key, path in (("certificate", settings.tls.certificate), ("key", settings.tls.key))
+        if (failure := _unreadable(path)) is not None
+    ]
+    if problems:
+        raise ConfigurationError(problems)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
@@ -23,6 +31,16 @@ def listening_context(settings: RelaySettings) -> ssl.SSLContext | None:
         fix = "they have to belong together, in PEM, the key without a passphrase"
         raise ConfigurationError([Problem("sidecar.tls", what, fix)]) from None
     return context
+
+
+def _unreadable(path: str) -> OSError | None:
+    try:
+        Path(path).open("rb").close()
+    except OSError as failure:
+        return failure
+    except ValueError:  # a NUL in it
+        return FileNotFoundError()
+    return None
 
 
 def upstream_context(settings: RelaySettings) -> ssl.SSLContext | None:

@@ -26,6 +26,7 @@ class Tunnel:
         self._relay.counters.tunnels += 1
         self._upstream.exchange = None
         self._upstream.tunnel = self
+        self._heard()
         self._client.open_tunnel(self)
         if from_upstream:
             self.from_upstream(from_upstream)

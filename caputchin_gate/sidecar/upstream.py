@@ -270,7 +270,9 @@ class UpstreamConnection(asyncio.Protocol):
     def expire(self) -> None:
         """Its deadline is over."""
         exchange = self.exchange
-        if self.tunnel is not None:
+        if self.transport.is_closing():
+            self.abort()
+        elif self.tunnel is not None:
             self.tunnel.lost()
         elif exchange is not None:
             exchange.too_slow(self)

@@ -285,7 +285,6 @@ def read_response(head: bytes, method: bytes) -> Response | Unreadable:
         body = FixedLength(int(length))
     else:
         body = UntilClose()
-    # A body that must not be there would be read as the next answer: no connection is kept where one was announced.
-    announced = bodiless and (coding is not None or length not in (None, b"0"))
-    reusable = minor == b"1" and b"close" not in options and not announced and not isinstance(body, UntilClose)
+    # Some servers (daphne) send a body that must not be there, and it would be read as the next answer.
+    reusable = minor == b"1" and b"close" not in options and not bodiless and not isinstance(body, UntilClose)
     return Response(status, reason or b"", lines, options, length, body, reusable, upgrade)

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 
 from caputchin_gate.difficulty import Hardening
 from caputchin_gate.engines import Binding, Solved
-from caputchin_gate.engines.cap import CapChallenges, Challenge, Redeemed, Refusal, Work
+from caputchin_gate.engines.cap import CapChallenges, Challenge, Redeemed, Refusal
+from caputchin_gate.engines.cap_work import Work
 from caputchin_gate.engines.rsw import TimeLock
 from caputchin_gate.engines.solver import solve_cap
 from caputchin_gate.verdict import Failed, Reason

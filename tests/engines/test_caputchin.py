@@ -17,9 +17,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caputchin_gate.engines import Binding, Solved
-from caputchin_gate.engines.cap import CapChallenges, Redeemed, Refusal, Work
-from caputchin_gate.engines.caputchin import LONGEST_SITE_KEY, CaputchinSessions, EitherToken
+from caputchin_gate.engines import LONGEST_SITE_KEY, Binding, Solved
+from caputchin_gate.engines.cap import CapChallenges, Redeemed, Refusal
+from caputchin_gate.engines.cap_work import Work
+from caputchin_gate.engines.caputchin import CaputchinSessions, EitherToken
 from caputchin_gate.engines.native import NativeChallenges
 from caputchin_gate.engines.rsw import TimeLock
 from caputchin_gate.engines.solver import solve, solve_cap

@@ -20,7 +20,7 @@ from caputchin_gate.drivers import World, run
 from caputchin_gate.effects import BodyEnd
 from caputchin_gate.endpoints import Endpoints, Site, respond
 from caputchin_gate.engines import Solved
-from caputchin_gate.engines.cap import Work
+from caputchin_gate.engines.cap_work import Work
 from caputchin_gate.engines.caputchin import CaputchinSessions
 from caputchin_gate.engines.native import NativeChallenges
 from caputchin_gate.engines.solver import solve_cap

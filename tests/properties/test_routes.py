@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from caputchin_gate.messages import RequestHead
 from caputchin_gate.path_patterns import PathTree, parse
 from caputchin_gate.routes import Ambiguous, Exempt, RouteTable, Rule
-from caputchin_gate.target_views import MOST_VIEWS, PLAIN, _steps, views_of
+from caputchin_gate.target_views import MOST_VIEWS, PLAIN, _steps, views_of, way_to
 
 ATOMS = st.sampled_from(
     [
@@ -179,3 +179,26 @@ def test_covering_and_meeting_mean_what_they_say(earlier: str, later: str, path:
         assert matches_earlier
     if matches_earlier and matches_later:
         assert tree.meeting(second.form)
+
+
+@given(st.sampled_from(["GET", "POST"]), TARGETS, st.none() | TARGETS, ROOTS)
+@example("POST", "/app/LOGIN", "/app/%4cogin", "/app")
+def test_the_readings_that_are_told_are_those_that_decide(
+    method: str, path: str, raw_path: str | None, root_path: str
+) -> None:
+    head = RequestHead(method, path, raw_path, root_path)
+    readings = SITE.readings(head)
+    counts = {match for reading in readings for match in reading.counts}
+    match SITE.match(head):
+        case Rule(match=match):
+            assert counts == {match}
+        case None:
+            assert not counts
+        case Ambiguous():
+            assert views_of(path, raw_path, root_path) is None or len(counts) > 1
+        case Exempt():
+            raise AssertionError("there is no exemption")
+    for reading in readings:
+        way = way_to(reading.view, path, raw_path, root_path)
+        assert way[0] in ((raw_path,) if raw_path else (path, "/"))
+        assert way[-1] == reading.view

@@ -1,4 +1,4 @@
-"""A real `caputchin-gate proxy`, as a process of its own.
+"""A real `caputchin-gate proxy`, as a process of its own; `serve` where there is no upstream.
 
 with sidecar(tmp_path, upstream="http://127.0.0.1:8000", sidecar={"workers": 2}) as running:
     exchange(running.port, b"GET / ...")
@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from tests.echo import PROTECT, SIGNING_KEY
@@ -41,6 +42,7 @@ class Running:
     config: Path
     port: int
     log: Path
+    admin: int = 0  # the port of its admin address, if it has one
 
     def output(self) -> str:
         """All it printed so far, but for its first line."""
@@ -53,9 +55,9 @@ class Running:
         """Write another file; a SIGHUP lets it be read."""
         self.config.write_text(as_toml({**SETTINGS, **settings}))
 
-    def wait_for(self, text: str) -> None:
+    def wait_for(self, text: str, times: int = 1) -> None:
         end = time.monotonic() + STARTUP
-        while text not in self.output():
+        while self.output().count(text) < times:
             assert time.monotonic() < end, f"{text!r} is not in: {self.output()}"
             time.sleep(0.02)
 
@@ -65,23 +67,34 @@ def children(process_id: int) -> list[int]:
 
 
 @contextmanager
-def sidecar(folder: Path, upstream: str | list[str], **settings: Any) -> Iterator[Running]:
+def sidecar(
+    folder: Path,
+    upstream: str | list[str] | None,
+    environment: Mapping[str, str] = MappingProxyType({}),
+    **settings: Any,
+) -> Iterator[Running]:
     """`settings` are keys of gate.toml over those of the tests' application; the store is in the folder."""
     config = folder / "gate.toml"
-    table = {"listen": "127.0.0.1:0", "upstream": upstream, **settings.pop("sidecar", {})}
+    command = "serve" if upstream is None else "proxy"
+    table = {"listen": "127.0.0.1:0", **({"upstream": upstream} if upstream is not None else {})}
+    table |= settings.pop("sidecar", {})
     config.write_text(as_toml({**SETTINGS, "store": f"sqlite://{folder}/gate.db", **settings, "sidecar": table}))
     log = folder / "log"
     with log.open("ab") as errors:  # who reads it at the same time must not move where is written
         process = subprocess.Popen(
-            [sys.executable, "-m", "caputchin_gate", "proxy", str(config)],
+            [sys.executable, "-m", "caputchin_gate", command, str(config)],
             cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=errors,
+            bufsize=0,  # a line that was read must not take the next one with it
         )
     try:
-        yield Running(process, config, _port_of(process, log), log)
+        running = Running(process, config, _port_of(process, log), log)
+        if "admin" in table:
+            running.admin = _port_of(process, log)
+        yield running
     finally:
         process.send_signal(signal.SIGTERM)
         try:
@@ -97,7 +110,7 @@ def _port_of(process: subprocess.Popen[bytes], log: Path) -> int:
     assert process.stdout is not None
     readable, _, _ = select.select([process.stdout], [], [], STARTUP)
     line = process.stdout.readline().decode() if readable else ""
-    found = re.search(r"listening on (?:https?://.*?:(\d+)|unix:)", line)
+    found = re.search(r" on (?:https?://.*?:(\d+)|unix:)", line)
     if found is None:
         process.kill()
         raise RuntimeError(f"it does not start: {line} {log.read_text(errors='replace')}")

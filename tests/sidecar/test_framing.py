@@ -5,12 +5,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.servers import serve
 from tests.sidecar.corpus import HIDDEN, REFUSED, Raw
 from tests.sidecar.running import Running, sidecar
 from tests.sidecar.scripted import OK, Play, Scripted
@@ -232,6 +236,30 @@ def test_st_13_a_body_in_answer_to_head_never_reaches_anybody(
     assert statuses(received) == [200, 200]
     assert received.count(b"Content-Length: 2") == 2
     assert len(upstream.connections) == 2
+
+
+async def sends_a_body_where_there_is_none(scope: Any, receive: Any, send: Any) -> None:
+    """An application that leaves it to its server to drop a body, as Starlette's StreamingResponse does for HEAD."""
+    if scope["type"] != "http":
+        return
+    status = int(scope["path"].removeprefix("/"))
+    await send({"type": "http.response.start", "status": status, "headers": [(b"x-path", scope["raw_path"])]})
+    await send({"type": "http.response.body", "more_body": True})
+    await asyncio.sleep(0.3)
+    await send({"type": "http.response.body", "body": OK.replace(b"ok", b"no")})
+
+
+def test_st_13_no_client_gets_the_body_of_anothers_answer_that_has_none(tmp_path: Path) -> None:
+    """daphne sends every body, whatever the method and the status; the other servers drop these."""
+    with (
+        serve("daphne", f"{__name__}:sends_a_body_where_there_is_none") as server,
+        sidecar(tmp_path, f"http://127.0.0.1:{server.port}") as running,
+    ):
+        for raw in ("HEAD /200", "HEAD /404", "GET /204", "GET /304"):
+            assert exchange(running.port, request_bytes(raw, b"", close=False)).status == int(raw[-3:])
+            for _ in range(2):
+                found = exchange(running.port, request_bytes("GET /203", b""))
+                assert (found.status, found.headers["x-path"]) == (203, "/203")
 
 
 HANDSHAKE = (

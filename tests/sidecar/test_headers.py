@@ -305,4 +305,4 @@ def test_an_answer_without_a_body_has_none(running: Running, upstream: Scripted,
     found = exchange(running.port, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
     assert (found.status, found.body, found.headers["etag"]) == (status, b"", "a")
     assert exchange(running.port, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").status == status
-    assert len(upstream.connections) == 1
+    assert len(upstream.connections) == 2

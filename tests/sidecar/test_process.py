@@ -8,21 +8,18 @@ import socket
 import ssl
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from http.client import HTTPException
 from pathlib import Path
 
 import pytest
 import trustme
 
-from tests.sidecar.running import STARTUP, Running, as_toml, children, sidecar
+from tests.sidecar.running import Running, as_toml, children, sidecar
 from tests.sidecar.scripted import Play, Scripted
 from tests.sidecar.talking import read_all, statuses
 from tests.test_cli import assert_wrong_use, typed
-from tests.wire import connect, exchange, read_answer, request_bytes
+from tests.wire import connect, exchange, read_answer
 
 GET = b"GET /open HTTP/1.1\r\nHost: a\r\n\r\n"
 SLOW = [b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n", *[b"x"] * 8]
@@ -63,6 +60,29 @@ def test_what_is_in_flight_ends_before_the_process_does(tmp_path: Path, upstream
         assert ended(running) == 0
         with pytest.raises(ConnectionRefusedError):
             connect(running.port)
+
+
+def test_a_request_that_is_on_its_way_when_the_end_begins_is_answered(tmp_path: Path, upstream: Scripted) -> None:
+    upstream.play(Play(SLOW, pause=0.1))
+    with sidecar(tmp_path, upstream.url) as running, connect(running.port) as busy, connect(running.port) as kept:
+        kept.sendall(GET)
+        read_answer(kept)
+        busy.sendall(GET)
+        assert busy.recv(20).startswith(b"HTTP/1.1 200")
+        running.process.terminate()
+        while refuses(running.port) is False:
+            pass
+        kept.sendall(GET)
+        assert b"\r\nConnection: close\r\n" in read_all(kept)
+        assert ended(running) == 0
+
+
+def refuses(port: int) -> bool:
+    try:
+        connect(port).close()
+    except ConnectionRefusedError:
+        return True
+    return False
 
 
 def test_what_is_in_flight_for_too_long_is_cut_off(tmp_path: Path, upstream: Scripted) -> None:
@@ -162,55 +182,6 @@ def test_settings_that_are_wrong_change_nothing_and_one_line_says_why(
     assert why in line
     assert exchange(fixed.port, GET).status == 200
     assert fixed.workers() == before
-
-
-@contextmanager
-def asking(port: int, raw: bytes, clients: int) -> Iterator[list[object]]:
-    """Clients that ask again and again while the block runs; what they got instead of an answer, or its status."""
-    seen: list[object] = []
-    done = threading.Event()
-
-    def ask() -> None:
-        while not done.is_set():
-            try:
-                seen.append(exchange(port, raw).status)
-            except (OSError, HTTPException) as failure:
-                seen.append(repr(failure))
-                time.sleep(0.1)
-
-    threads = [threading.Thread(target=ask, daemon=True) for _ in range(clients)]
-    for thread in threads:
-        thread.start()
-    try:
-        yield seen
-    finally:
-        done.set()
-        for thread in threads:
-            thread.join()
-
-
-def test_no_request_fails_while_settings_are_reloaded_again_and_again(fixed: Running, upstream: Scripted) -> None:
-    with asking(fixed.port, GET, 8) as seen:
-        for number in range(1, 4):
-            reload(fixed, upstream, sidecar={"workers": number})
-            end = time.monotonic() + STARTUP
-            while fixed.output().count("the new settings are in use") < number:
-                assert time.monotonic() < end, fixed.output()
-                time.sleep(0.05)
-    assert set(seen) == {200}
-
-
-def test_an_upstream_that_is_restarted_under_load_costs_no_wrong_answer(tmp_path: Path) -> None:
-    path = str(tmp_path / "app.sock")
-    with sidecar(tmp_path, f"unix:{path}") as running:
-        with asking(running.port, request_bytes("POST /open", b"x=y"), 4) as seen:
-            for _ in range(4):
-                with Scripted(path=path):
-                    time.sleep(0.3)
-                os.unlink(path)
-        with Scripted(path=path):
-            assert exchange(running.port, GET).status == 200
-    assert set(seen) == {200, 502}
 
 
 # TLS

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
+import struct
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from caputchin_gate.addresses import Address
+from caputchin_gate.sidecar.settings import RelaySettings
+from caputchin_gate.sidecar.upstream import UpstreamConnection
+from caputchin_gate.sidecar.upstreams import Upstreams
 from tests.sidecar.running import Running, sidecar
 from tests.sidecar.scripted import OK, Play, Scripted
 from tests.sidecar.talking import read_all, statuses, talk
@@ -45,6 +51,7 @@ def running(application: Scripted, tmp_path_factory: pytest.TempPathFactory) -> 
         assert UPSTREAM_CANARY not in started.output()
         assert "Traceback" not in started.output()
         assert "internal error" not in started.output()
+        assert "never awaited" not in started.output()
 
 
 def unused_port() -> int:
@@ -157,6 +164,18 @@ def test_a_client_that_leaves_ends_what_it_asked_for(running: Running, upstream:
     assert exchange(running.port, GET).body == b"ok"
 
 
+def test_what_a_client_asked_for_before_it_left_is_begun_by_nobody(running: Running, upstream: Scripted) -> None:
+    upstream.play(Play(delay=0.2))
+    for _ in range(5):
+        with connect(running.port) as connection:
+            connection.sendall(GET + request_bytes("POST /contact", b"x=y"))
+            upstream.wait_for(lambda it: it.requests)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        time.sleep(0.3)
+    assert exchange(running.port, GET).status == 200
+    assert "never awaited" not in running.output()
+
+
 # Bodies
 
 
@@ -234,6 +253,62 @@ def test_a_client_that_does_not_read_makes_the_application_wait_and_is_given_up(
         assert len(read_all(connection)) < 90_000_000
 
 
+def test_a_client_that_stops_reading_while_its_connection_ends_is_given_up_too(tmp_path: Path) -> None:
+    early = Play(b"HTTP/1.1 200 OK\r\nContent-Length: 3000000\r\n\r\n" + b"x" * 3_000_000, early=True)
+    limits = {"body_timeout": "1s", "connections_per_client": 1}
+    with (
+        Scripted([early]) as upstream,
+        sidecar(tmp_path, upstream.url, limits=limits) as running,
+        socket.socket() as connection,
+    ):
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.connect(("127.0.0.1", running.port))
+        connection.sendall(b"POST /open HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nx")
+        time.sleep(0.3)
+        left = 2_900_000
+        while left > 0:
+            left -= len(connection.recv(min(left, 65536)))
+        upstream.play(Play())
+        end = time.monotonic() + 6
+        while exchange(running.port, GET).status == 503:
+            assert time.monotonic() < end, "its connection is held"
+            time.sleep(0.1)
+
+
+def test_what_follows_answers_that_are_not_read_is_not_read_either(running: Running, upstream: Scripted) -> None:
+    upstream.play(Play(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + b"x" * 100_000))
+    before = resident(running)
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.connect(("127.0.0.1", running.port))
+        connection.sendall(GET * 200)
+        time.sleep(0.5)
+        connection.settimeout(0.5)
+        sent = 0
+        try:
+            while sent < 30_000_000:
+                sent += connection.send(b"y" * 65536)
+        except OSError:
+            pass
+        assert sent < 15_000_000
+        assert resident(running) - before < 8 * 2**20
+
+
+def test_pipelined_requests_go_on_when_the_client_reads_their_answers(running: Running, upstream: Scripted) -> None:
+    upstream.play(Play(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + b"x" * 100_000))
+    padded = GET.replace(b"\r\n\r\n", b"\r\nX: " + b"y" * 2000 + b"\r\n\r\n")  # all are more than is read at once
+    requests = padded * 300 + GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        connection.connect(("127.0.0.1", running.port))
+        threading.Thread(target=connection.sendall, args=(requests,), daemon=True).start()
+        time.sleep(0.3)
+        received = 0
+        while piece := connection.recv(2**20):
+            received += piece.count(b"x")
+    assert received == 301 * 100_000
+
+
 def resident(running: Running) -> int:
     (worker,) = running.workers()
     return int(Path(f"/proc/{worker}/statm").read_text().split()[1]) * 4096
@@ -251,6 +326,37 @@ def test_requests_go_by_turns_and_one_that_is_not_there_is_left_out(tmp_path: Pa
         assert min(len(server.requests) for server in servers) >= 8
 
 
+@pytest.mark.parametrize(("head", "status", "sent"), [("GET /open", 200, 1), ("POST /open", 502, 0)])
+def test_a_request_that_one_closes_unanswered_goes_to_another_if_that_does_no_harm(
+    tmp_path: Path, head: str, status: int, sent: int
+) -> None:
+    with ExitStack() as stack:
+        closing = stack.enter_context(Scripted([Play(b"", then="close")]))
+        other = stack.enter_context(Scripted())
+        running = stack.enter_context(sidecar(tmp_path, [closing.url, other.url]))
+        while not closing.requests:
+            before = len(other.requests)
+            answer = exchange(running.port, request_bytes(head, b""))
+        assert answer.status == status
+        assert len(other.requests) - before == sent
+
+
+def test_a_kept_connection_that_is_being_closed_is_given_to_nobody(upstream: Scripted) -> None:
+    async def kept_after(end: Callable[[UpstreamConnection], object]) -> UpstreamConnection | None:
+        settings = RelaySettings((Address("127.0.0.1", upstream.port),))
+        upstreams = Upstreams(settings, None, asyncio.get_running_loop())
+        server = upstreams.next()
+        connection = await upstreams.connect(server)
+        assert connection is not None
+        upstreams.keep(connection)
+        end(connection)
+        return upstreams.kept(server, repeatable=True)
+
+    assert asyncio.run(kept_after(lambda it: None)) is not None
+    assert asyncio.run(kept_after(lambda it: it.close())) is None
+    assert asyncio.run(kept_after(lambda it: it.expire())) is None
+
+
 def test_over_a_unix_socket_on_both_sides(tmp_path: Path) -> None:
     with Scripted(path=str(tmp_path / "app.sock")) as upstream:
         listen = f"unix:{tmp_path}/gate.sock"
@@ -258,6 +364,9 @@ def test_over_a_unix_socket_on_both_sides(tmp_path: Path) -> None:
             connection.connect(str(tmp_path / "gate.sock"))
             connection.sendall(b"GET /open HTTP/1.1\r\nHost: a\r\n\r\n")
             assert read_answer(connection).body == b"ok"
+            connection.sendall(b"GET /open HTTP/1.0\r\n\r\n")
+            assert read_answer(connection).body == b"ok"
+        assert b"\r\nHost: localhost\r\n" in upstream.requests[1]
         assert b"Forwarded: for=unknown;" in upstream.requests[0]
         assert b"X-Forwarded-For" not in upstream.requests[0]
         assert not (tmp_path / "gate.sock").exists()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,10 @@ from websockets.sync.client import ClientConnection, connect
 
 from tests.servers import serve
 from tests.sidecar.running import Running, sidecar
+from tests.sidecar.scripted import Play, Scripted
+from tests.sidecar.talking import read_all
+from tests.wire import connect as connect_raw
+from tests.wire import request_bytes
 
 APP = "tests.sidecar.test_websocket:application"
 STACKS = ("uvicorn-httptools", "hypercorn", "daphne")
@@ -92,6 +98,68 @@ def test_the_end_of_one_side_is_the_end_of_the_other(running: Running) -> None:
         socket.socket.close()
     with opened(running, "/chat") as socket:
         assert socket.recv(10) == "unguarded"
+
+
+ACCEPTS = b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"
+HANDSHAKE = request_bytes("GET /chat\nConnection: Upgrade\nUpgrade: websocket", b"", close=False)
+HASTY = {"timeouts": {"response": "300ms"}}
+
+
+def test_a_websocket_on_which_nothing_is_said_yet_stays_open(tmp_path: Path) -> None:
+    """A server that lets the client speak first: only `silence` ends it."""
+    with (
+        Scripted([Play(ACCEPTS)]) as upstream,
+        sidecar(tmp_path, upstream.url, sidecar=HASTY) as running,
+        connect_raw(running.port) as connection,
+    ):
+        connection.sendall(HANDSHAKE)
+        assert connection.recv(65536).startswith(b"HTTP/1.1 101 ")
+        connection.settimeout(1)
+        with pytest.raises(TimeoutError):
+            connection.recv(1)
+
+
+def test_a_silent_websocket_whose_application_does_not_read_leaves_nothing_open(tmp_path: Path) -> None:
+    table = {"timeouts": {"response": "300ms", "silence": "1s"}}
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        with sidecar(tmp_path, url, sidecar=table) as running:
+            before = open_files(running)
+            with connect_raw(running.port) as client:
+                client.sendall(HANDSHAKE)
+                application, _ = listening.accept()
+                application.recv(65536)
+                application.sendall(ACCEPTS)
+                client.recv(65536)
+                client.settimeout(0.3)
+                with pytest.raises(TimeoutError):
+                    client.sendall(b"x" * 20_000_000)
+            end = time.monotonic() + 5
+            while open_files(running) > before:
+                assert time.monotonic() < end
+                time.sleep(0.05)
+            application.close()
+
+
+def test_a_client_that_ended_its_side_before_the_101_has_ended_it_for_the_application_too(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        with sidecar(tmp_path, url) as running, connect_raw(running.port) as client:
+            client.sendall(HANDSHAKE)
+            client.shutdown(socket.SHUT_WR)
+            application, _ = listening.accept()
+            with application:
+                application.settimeout(5)
+                application.recv(65536)
+                time.sleep(0.2)  # so that the sidecar has seen the end
+                application.sendall(ACCEPTS)
+                assert application.recv(65536) == b""
+            assert read_all(client).startswith(b"HTTP/1.1 101 ")
+
+
+def open_files(running: Running) -> int:
+    (worker,) = running.workers()
+    return len(list(Path(f"/proc/{worker}/fd").iterdir()))
 
 
 def test_websockets_can_be_switched_off(tmp_path: Path) -> None:

@@ -12,11 +12,19 @@ from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
 from caputchin_gate.difficulty import EASIEST, Curve, Hardening, Multipliers
-from caputchin_gate.engines import FORGED, LEEWAY, LONGEST_LIFETIME, Binding, Solved, host_to_sign, same_client
+from caputchin_gate.engines import (
+    FORGED,
+    LEAST_SIGNING_KEY,
+    LEEWAY,
+    LONGEST_LIFETIME,
+    Binding,
+    Solved,
+    host_to_sign,
+    same_client,
+)
 from caputchin_gate.engines.altcha import ALGORITHMS, version1, version2
 from caputchin_gate.engines.altcha.keys import SiteKeys, site_keys
 from caputchin_gate.engines.altcha.terms import RANDOM_BYTES, Terms
-from caputchin_gate.engines.native import LEAST_SIGNING_KEY
 from caputchin_gate.errors import ConfigurationError, Problem, nearest
 from caputchin_gate.providers._altcha import payload_of
 from caputchin_gate.verdict import Failed, Reason

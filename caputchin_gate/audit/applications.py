@@ -1,0 +1,165 @@
+"""Importing an application, and looking into it: through middleware and mounts, down to the routers."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from types import CellType, MethodType, ModuleType
+from typing import Any, Final
+
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
+
+from caputchin_gate.audit.endpoints import EVERY_METHOD, Endpoint, Walk, name_of
+from caputchin_gate.audit.paths import AppPath, Variable
+
+_ATTRIBUTE: Final = re.compile(r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)(\(\))?")
+_USUAL_NAMES: Final = ("application", "app")
+_INNER_NAMES: Final = ("app", "application", "wsgi_app", "asgi_app", "_app", "inner", "__wrapped__", "func")
+_DEEPEST: Final = 50  # wrappers around wrappers
+
+
+class CantLoad(Exception):
+    """The application could not be imported: the text says what failed. Its cause is the application's exception."""
+
+
+def load(spec: str) -> object:
+    """The application that `module:name`, `module:factory()`, or a module of Django settings stands for."""
+    name, colon, attribute = spec.partition(":")
+    found = _ATTRIBUTE.fullmatch(attribute) if colon else None
+    if not re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", name) or (colon and found is None):
+        raise CantLoad(f"{spec!r} is no application: write it like shop.main:app, or shop.main:create_app()")
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    module = _imported(name)
+    if found is not None:
+        return _attribute(module, found[1], is_factory=found[2] is not None)
+    if hasattr(module, "ROOT_URLCONF"):
+        return _django_site(name)
+    for usual in _USUAL_NAMES:
+        if hasattr(module, usual):
+            return getattr(module, usual)
+    raise CantLoad(f"{name} has neither {' nor '.join(_USUAL_NAMES)}: name it, as in {name}:site")
+
+
+def endpoints_of(app: object, prefix: AppPath) -> Iterator[Endpoint]:
+    """All endpoints of an application. What can't be looked into is an endpoint of every path and method."""
+    layer: list[object] = [app]
+    for _ in range(_DEEPEST):
+        known = [(inner, walk) for inner in layer if (walk := _walk_of(inner)) is not None]
+        for inner, walk in known:
+            try:
+                yield from walk(inner, prefix, endpoints_of)
+            except (Exception, SystemExit) as failure:  # a URLconf is imported only now
+                raise CantLoad(f"the routes of {name_of(inner)} can't be read: {_what_failed(failure)}") from failure
+        if known:
+            return
+        layer = list({id(inner): inner for outer in layer for inner in _inside(outer)}.values())
+    yield Endpoint(prefix.then("/", Variable("rest", ".*")), EVERY_METHOD, name_of(app), opaque=True)
+
+
+def _walk_of(app: object) -> Callable[[Any, AppPath, Walk], Iterator[Endpoint]] | None:
+    """What tells the endpoints of an application. A framework that it has not imported can't be its own."""
+    from caputchin_gate.audit import flask
+
+    if "starlette.routing" in sys.modules:
+        from caputchin_gate.audit import starlette
+
+        if starlette.is_one(app):
+            return starlette.endpoints
+    if flask.is_one(app):
+        return flask.endpoints
+    if "django.core.handlers.base" in sys.modules:
+        from caputchin_gate.audit import django
+
+        if django.is_one(app):
+            return django.endpoints
+    if isinstance(app, DispatcherMiddleware):
+        return _mounts
+    return None
+
+
+def _mounts(app: Any, prefix: AppPath, walk: Walk) -> Iterator[Endpoint]:
+    for mount, inner in app.mounts.items():
+        yield from walk(inner, prefix.then(mount))
+    yield from walk(app.app, prefix)
+
+
+def _inside(app: object) -> Iterator[object]:
+    """What an application may wrap: middleware keeps it in an attribute, a decorator in a closure."""
+    if isinstance(app, MethodType):
+        yield app.__self__
+    for cell in getattr(app, "__closure__", None) or ():
+        if callable(content := _content_of(cell)):
+            yield content
+    for name in _INNER_NAMES:
+        inner = getattr(app, name, None)
+        if callable(inner) and not isinstance(inner, type):
+            yield inner
+    protocols = getattr(app, "application_mapping", None)  # Channels
+    if isinstance(protocols, dict) and "http" in protocols:
+        yield protocols["http"]
+
+
+def _content_of(cell: CellType) -> object:
+    try:
+        return cell.cell_contents
+    except ValueError:  # not yet set
+        return None
+
+
+# Importing
+
+
+def _imported(name: str) -> ModuleType:
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as failure:
+        if failure.name is not None and (name == failure.name or name.startswith(failure.name + ".")):
+            raise CantLoad(f"there is no module {failure.name} in {os.getcwd()} or on the path of Python") from failure
+        raise CantLoad(f"{name} can't be imported: {_what_failed(failure)}") from failure
+    except (Exception, SystemExit) as failure:
+        raise CantLoad(f"{name} can't be imported: {_what_failed(failure)}") from failure
+
+
+def _attribute(module: ModuleType, path: str, *, is_factory: bool) -> object:
+    found: Any = module
+    for name in path.split("."):
+        if not hasattr(found, name):
+            raise CantLoad(f"{module.__name__} has no {path}")
+        found = getattr(found, name)
+    if not is_factory:
+        return found
+    try:
+        return found()
+    except (Exception, SystemExit) as failure:
+        raise CantLoad(f"{module.__name__}:{path}() failed: {_what_failed(failure)}") from failure
+
+
+def _django_site(settings: str) -> object:
+    os.environ["DJANGO_SETTINGS_MODULE"] = settings
+    try:
+        import django
+        from django.core.handlers.base import BaseHandler
+
+        django.setup()
+    except (Exception, SystemExit) as failure:
+        raise CantLoad(f"Django can't be set up with {settings}: {_what_failed(failure)}") from failure
+    return BaseHandler()
+
+
+def _what_failed(failure: BaseException) -> str:
+    """The exception of an application and the line of its code that it came from."""
+    frames = [frame for frame in traceback.extract_tb(failure.__traceback__) if not _is_ours(frame.filename)]
+    place = f" ({os.path.basename(frames[-1].filename)}:{frames[-1].lineno})" if frames else ""
+    if isinstance(failure, SyntaxError) and failure.filename is not None:
+        place = f" ({os.path.basename(failure.filename)}:{failure.lineno})"
+    text = failure.msg if isinstance(failure, SyntaxError) else str(failure)
+    return f"{type(failure).__name__}: {text}{place}" if text else f"{type(failure).__name__}{place}"
+
+
+def _is_ours(file: str) -> bool:
+    return file.startswith("<frozen") or os.path.dirname(file) == os.path.dirname(__file__) or "importlib" in file

@@ -1,0 +1,112 @@
+"""The routes of Django: its URLconf, and what each view answers to."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+from django.conf import settings
+from django.core.handlers.base import BaseHandler
+from django.urls import get_resolver
+from django.urls.resolvers import LocalePrefixPattern, RegexPattern, RoutePattern, URLPattern, URLResolver
+
+from caputchin_gate.audit.endpoints import EVERY_METHOD, Endpoint, Walk, name_of
+from caputchin_gate.audit.paths import AppPath, Piece, Variable
+
+_VARIABLE: Final = re.compile(r"<(?:[^>:]+:)?([^>]+)>")
+_MOST_DECORATORS: Final = 50
+
+
+def is_one(app: object) -> bool:
+    return isinstance(app, BaseHandler)
+
+
+def endpoints(app: object, prefix: AppPath, walk: Walk) -> Iterator[Endpoint]:
+    redirects = settings.APPEND_SLASH and "django.middleware.common.CommonMiddleware" in settings.MIDDLEWARE
+    yield from _below(get_resolver(), prefix.then("/"), redirects)
+
+
+def _below(resolver: URLResolver, prefix: AppPath, redirects: bool) -> Iterator[Endpoint]:
+    for pattern in resolver.url_patterns:
+        path = prefix.then(*_pieces(pattern.pattern))
+        match pattern:
+            case URLResolver():
+                yield from _below(pattern, path, redirects)
+            case URLPattern(callback=view):
+                methods = _methods(view)
+                yield Endpoint(
+                    path,
+                    methods,
+                    name_of(getattr(view, "view_class", None) or getattr(view, "cls", None) or view),
+                    declared=methods != EVERY_METHOD,
+                    redirects=redirects and path.ends_with_slash and getattr(view, "should_append_slash", True),
+                )
+            case _:  # something that Django itself could not resolve
+                continue
+
+
+# Paths
+
+
+def _pieces(pattern: Any) -> list[Piece]:
+    match pattern:
+        case RoutePattern():
+            return _route(pattern)
+        case LocalePrefixPattern():
+            languages = [f"{code}/" for code, _ in settings.LANGUAGES]
+            if not pattern.prefix_default_language:
+                languages = ["", *(prefix for prefix in languages if prefix != f"{settings.LANGUAGE_CODE}/")]
+            return [Variable("language/", "|".join(map(re.escape, languages)))]
+        case RegexPattern():
+            return [_regex(pattern)]
+        case _:
+            return [Variable(str(pattern), ".*")]
+
+
+def _route(pattern: Any) -> list[Piece]:
+    route = str(pattern)
+    pieces: list[Piece] = []
+    end = 0
+    for found in _VARIABLE.finditer(route):
+        converter = pattern.converters[found[1]]
+        pieces += [route[end : found.start()], Variable(found[1], converter.regex, converter.to_python)]
+        end = found.end()
+    return [*pieces, route[end:]]
+
+
+def _regex(pattern: Any) -> Variable:
+    """A whole regex as one variable. Without anchors it is found anywhere in the path."""
+    regex = str(pattern)
+    ends = regex.endswith(("$", r"\Z")) or not pattern._is_endpoint
+    begins = regex.startswith(("^", r"\A")) or (pattern._is_endpoint and regex.endswith("$"))
+    around = ("" if begins else "(?:|x|x/|.*)", "" if ends else "(?:|x|/x|.*)")
+    return Variable(regex.lstrip("^").rstrip("$"), f"{around[0]}(?:{regex}){around[1]}")
+
+
+# Methods
+
+
+def _methods(view: Any) -> frozenset[str]:
+    """The methods that reach a view: all, for a function without a decorator that says something else."""
+    methods = EVERY_METHOD
+    own = getattr(view, "view_class", None) or getattr(view, "cls", None)
+    if own is not None:
+        names = getattr(view, "view_initkwargs", {}).get("http_method_names") or own.http_method_names
+        actions = getattr(view, "actions", None)  # of a view set
+        methods &= {name.upper() for name in names if (name in actions if actions else hasattr(own, name))}
+    for allowed in _required(view):
+        methods &= allowed
+    return methods
+
+
+def _required(view: Any) -> Iterator[frozenset[str]]:
+    """What `require_http_methods` and its kin allow, however deep among the decorators."""
+    for _ in range(_MOST_DECORATORS):
+        names = getattr(getattr(view, "__code__", None), "co_freevars", ())
+        for name, cell in zip(names, getattr(view, "__closure__", None) or (), strict=False):
+            if name == "request_method_list":
+                yield frozenset(cell.cell_contents)
+        view = getattr(view, "__wrapped__", None)
+        if view is None:
+            return

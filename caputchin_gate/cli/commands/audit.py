@@ -1,0 +1,93 @@
+"""The application's own POST, PUT, PATCH and DELETE routes that no rule of gate.toml protects."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict
+from typing import TextIO
+
+from caputchin_gate.audit import Audit, Row, Standing, audit
+from caputchin_gate.audit.applications import CantLoad, endpoints_of, load
+from caputchin_gate.audit.paths import AppPath
+from caputchin_gate.cli.gate_file import gate_to_ask
+from caputchin_gate.cli.parser import Group, add_file
+from caputchin_gate.cli.terminal import DONE, FINDING, WrongUse, complain, one_line
+
+GROUP = Group.ASK
+SUMMARY = "list an application's routes that no rule protects"
+EXAMPLES = (
+    "audit gate.toml shop.main:app",
+    "audit gate.toml 'shop:create_app()' --json",
+    "audit gate.toml shop.settings --ignore '/admin/{rest:path}'",
+)
+EXITS = {0: "every route that writes is protected, exempt or ignored", 1: "some are not"}
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    add_file(parser)
+    parser.add_argument("app", metavar="APP", help="module:app, module:factory(), or a module of Django settings")
+    parser.add_argument(
+        "--ignore", metavar="PATTERN", action="append", default=[], help="a route that needs no rule; may be repeated"
+    )
+    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.add_argument("--traceback", action="store_true", help="where importing the application failed")
+
+
+def run(typed: argparse.Namespace) -> int:
+    gate = gate_to_ask(typed.file)
+    report = _own_stdout()
+    try:
+        found = audit(endpoints_of(load(typed.app), AppPath()), gate.policy.routes, typed.ignore)
+    except CantLoad as failure:
+        if typed.traceback and failure.__cause__ is not None:
+            traceback.print_exception(failure.__cause__)
+        raise WrongUse(str(failure)) from None
+    gate.close()
+    with suppress(BrokenPipeError), report:  # the reader may go away, and the finding stays one
+        if typed.json:
+            print(json.dumps(_as_json(found), indent=2), file=report)
+        else:
+            for line in _lines(found):
+                print(line.rstrip(), file=report)
+            for warning in found.warnings:
+                complain(f"warning: {warning}")
+    return FINDING if found.standing(Standing.UNPROTECTED) else DONE
+
+
+def _own_stdout() -> TextIO:
+    """Where the report goes. Whatever the application prints, now or at its end, goes to stderr."""
+    sys.stdout.flush()
+    report = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding=sys.stdout.encoding, errors="backslashreplace")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    return report
+
+
+def _as_json(found: Audit) -> dict[str, object]:
+    rows = {str(standing): [asdict(row) for row in found.standing(standing)] for standing in Standing}
+    return {**rows, "warnings": list(found.warnings)}
+
+
+def _lines(found: Audit) -> Iterator[str]:
+    for standing in (Standing.UNPROTECTED, Standing.EXEMPT, Standing.IGNORED):
+        rows = found.standing(standing)
+        if rows:
+            yield f"{standing}:"
+            yield from map(_line, rows)
+    unprotected, all_of_them = len(found.standing(Standing.UNPROTECTED)), len(found.rows)
+    if unprotected:
+        yield f"{unprotected} of {all_of_them} routes that write are not protected"
+    elif all_of_them:
+        yield f"no route that writes is unprotected ({all_of_them} looked at)"
+    else:
+        yield "the application has no route that writes"
+
+
+def _line(row: Row) -> str:
+    why = f": {row.why}" if row.why else ""
+    return "  " + one_line(f"{','.join(row.methods)} {row.path} ({row.view}){why}")

@@ -1,0 +1,344 @@
+"""The audit against real applications: what it says about a target is what happens to a request for it."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from flask import Flask
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette.applications import Starlette
+from starlette.routing import Mount, Route
+
+from caputchin_gate import ConfigurationError, Gate
+from caputchin_gate.asgi import GateMiddleware as AsgiGate
+from caputchin_gate.audit import Audit, Standing, audit
+from caputchin_gate.audit.applications import CantLoad, endpoints_of, load
+from caputchin_gate.audit.paths import AppPath, Variable, examples
+from caputchin_gate.wsgi import GateMiddleware as WsgiGate
+from tests.audited import GATE_TOML
+from tests.servers import ROOT, Server, serve
+
+SITES = {"fastapi_site": "uvicorn-httptools", "flask_site": "waitress", "django_site": "gunicorn-gthread"}
+WRITING = {"POST", "PUT", "PATCH", "DELETE"}
+
+
+def run_audit(*arguments: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "caputchin_gate", "audit", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=folder,
+        check=False,
+    )
+
+
+@cache
+def audited(site: str) -> dict[str, Any]:
+    done = run_audit(str(GATE_TOML), f"tests.audited.{site}:app", "--json")
+    assert (done.returncode, done.stderr) == (1, ""), done.stderr
+    told: dict[str, Any] = json.loads(done.stdout)
+    return told
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[dict[str, Server]]:
+    from contextlib import ExitStack
+
+    with ExitStack() as stack:
+        yield {site: stack.enter_context(serve(name, f"tests.audited.{site}:app")) for site, name in SITES.items()}
+
+
+def answered(server: Server, method: str, target: str, headers: dict[str, str]) -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection(*server.address, timeout=20)
+    host = {"Host": "a.shop.example"} if target == "/host" else {}
+    connection.request(method, quote(target, safe="/:@"), headers={"Accept": "application/json", **headers, **host})
+    answer = connection.getresponse()
+    body = answer.read()
+    connection.close()
+    return answer.status, body
+
+
+@pytest.mark.parametrize("site", SITES)
+def test_what_it_calls_protected_is_refused_and_what_it_calls_unprotected_runs(
+    site: str, servers: dict[str, Server]
+) -> None:
+    told, server = audited(site), servers[site]
+    asked = 0
+    for standing in ("protected", "unprotected", "exempt"):
+        for row in told[standing]:
+            assert row["targets"], row
+            answers = []
+            for method in row["methods"]:
+                for target in row["targets"]:
+                    status, body = answered(server, method, target, {"X-Unguarded": "yes"})
+                    ran = body.strip(b'"') == b"ran" or status in (301, 302)  # a view that redirects has run too
+                    assert ran or status == 422, f"{method} {target} leads to no view of {site}: {status}"
+                    status, body = answered(server, method, target, {})
+                    answers.append(b"urn:caputchin-gate:refusal" in body)
+                    asked += 1
+            match standing:
+                case "protected":
+                    assert all(answers), row
+                case "unprotected":
+                    assert not all(answers), row
+                case _:
+                    assert not any(answers), row
+    assert asked > 20
+
+
+EXPECTED = {
+    "fastapi_site": {
+        ("POST", "/open"),
+        ("PUT", "/signup"),
+        ("PATCH", "/mixed"),
+        ("DELETE", "/files/{path}"),
+        ("PUT", "/things/{thing}/{number}"),
+        *(("POST", f"/old-api/v1/{path}") for path in ("webhook", "deep/webhook", "orders/{order}")),
+        ("POST", "/blog/{tenant}/post/{number}/{price}/{id}"),
+        ("DELETE", "/blog/{tenant}/form"),
+        ("POST,PUT,PATCH,DELETE", "/blog/{tenant}/handler"),
+        ("POST,PUT,PATCH,DELETE", "/blog/{tenant}/unknown/{rest}"),
+        ("POST", "/host"),
+    },
+    "flask_site": {
+        ("POST", "/open"),
+        ("PUT", "/signup"),
+        ("PATCH", "/mixed"),
+        ("POST", "/files/{file}"),
+        ("POST", "/some/{which}"),
+        ("POST", "/users/{user}/{number}"),
+        ("POST", "/codes/{code}/{id}/{price}"),
+        ("POST", "/admin/users"),
+    },
+    "django_site": {
+        ("POST", "/open"),
+        ("PUT", "/signup"),
+        ("POST", "/mixed-less"),
+        ("POST,PUT,PATCH,DELETE", "/everything"),
+        ("POST,PUT,PATCH,DELETE", "/redirect"),
+        ("POST", "/code/{code}/{id}/{rest}"),
+        ("POST", "/articles/{(?P<year>[0-9]{4})/(?:draft/)?}"),
+        ("POST", "/{(?:page|seite)/(?P<which>help|about)/?}"),
+        ("POST", "/{loose/start}"),
+        ("POST", "/{language/}translated"),
+    },
+}
+
+
+@pytest.mark.parametrize("site", SITES)
+def test_it_finds_exactly_the_open_routes(site: str) -> None:
+    told = audited(site)
+    found = {(",".join(row["methods"]), row["path"]) for row in told["unprotected"]}
+    assert found == EXPECTED[site]
+    assert [row["path"] for row in told["exempt"]] == ["/api/v1/webhook"]
+    redirected = "rule 'POST /slashed': the application redirects /slashed to /slashed/: write it like that"
+    assert redirected in told["warnings"]
+
+
+def test_django_is_found_by_its_settings_too() -> None:
+    done = run_audit(str(GATE_TOML), "tests.audited.django_settings", "--json")
+    assert json.loads(done.stdout) == audited("django_site")
+
+
+def test_a_factory_is_called_and_usual_names_are_found() -> None:
+    named = load("tests.audited.fastapi_site:app")
+    assert load("tests.audited.fastapi_site") is named
+    made = load("tests.audited.fastapi_site:create_app()")
+    assert made is not named
+    assert list(endpoints_of(made, AppPath())) == list(endpoints_of(named, AppPath()))
+
+
+# Rules that are in vain, or hardly right
+
+
+def gate(*rules: str, exempt: Sequence[str] = ()) -> Gate:
+    return Gate(provider="caputchin", verification="in-process", store="memory", protect=rules, exempt=exempt)
+
+
+def of(app: object, *rules: str, exempt: Sequence[str] = (), ignore: Sequence[str] = ()) -> Audit:
+    return audit(endpoints_of(app, AppPath()), gate(*rules, exempt=exempt).policy.routes, ignore)
+
+
+async def view(request: Any) -> Any:
+    raise NotImplementedError
+
+
+SHOP = Starlette(
+    routes=[
+        Route("/", view),
+        Route("/signup", view, methods=["POST"]),
+        Route("/users/{user}", view, methods=["POST"]),
+        Route("/search", view, methods=["GET"]),
+        Route("/both", view, methods=["POST"]),
+        Route("/both/", view, methods=["POST"]),
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    ("rule", "warnings"),
+    [
+        ("POST /signup", []),
+        ("/signup", []),
+        ("POST /users/{name}", []),
+        ("POST /users/me", []),
+        ("POST /{rest:path}", []),
+        ("GET /search", []),
+        ("/both/", []),
+        ("POST /singup", ["rule 'POST /singup' matches no route of the application; did you mean '/signup'?"]),
+        ("POST /wholly-else", ["rule 'POST /wholly-else' matches no route of the application"]),
+        (
+            "POST /search",
+            ["rule 'POST /search': the application has this path, and answers to none of these methods there"],
+        ),
+        ("POST /signup/", ["rule 'POST /signup/': the application redirects /signup/ to /signup: write it like that"]),
+    ],
+)
+def test_it_warns_of_rules_in_vain_and_of_those_that_the_application_redirects(rule: str, warnings: list[str]) -> None:
+    assert list(of(SHOP, rule).warnings) == warnings
+
+
+def test_what_is_ignored_is_no_finding_and_an_ignored_pattern_has_to_match() -> None:
+    found = of(SHOP, "/signup", "/both", "/users/me", ignore=["POST /users/{name}", "/nowhere"])
+    assert not found.standing(Standing.UNPROTECTED)
+    assert [row.path for row in found.standing(Standing.IGNORED)] == ["/users/{user}"]
+    assert found.warnings == ("--ignore '/nowhere' leaves nothing out",)
+    with pytest.raises(ConfigurationError):
+        of(SHOP, "/signup", ignore=["no path"])
+
+
+@pytest.mark.parametrize(
+    "wrapped",
+    [
+        lambda app: AsgiGate(app, gate=gate("/x")),
+        lambda app: AsgiGate(AsgiGate(app, gate=gate("/x")), gate=gate("/x")),
+        lambda app: Starlette(routes=[Mount("/", app)]),
+        lambda app: lambda scope, receive, send: app(scope, receive, send),
+    ],
+)
+def test_it_looks_through_what_is_around_an_application(wrapped: Any) -> None:
+    assert {row.path for row in of(wrapped(SHOP), "/signup").rows} == {row.path for row in of(SHOP, "/signup").rows}
+
+
+def test_it_looks_through_what_is_around_a_flask_application() -> None:
+    site = Flask("site")
+    site.add_url_rule("/open", "open", lambda: "", methods=["POST"])
+    bare = of(site, "/x").rows
+    site.wsgi_app = WsgiGate(site.wsgi_app, gate=gate("/x"))  # type: ignore[method-assign]
+    assert of(site, "/x").rows == bare
+    assert of(WsgiGate(site, gate=gate("/x")), "/x").rows == bare
+
+
+def test_what_it_can_not_look_into_is_open_unless_a_rule_guards_all_of_it() -> None:
+    async def unknown(scope: Any, receive: Any, send: Any) -> None:
+        raise NotImplementedError
+
+    assert of(unknown, "/x").standing(Standing.UNPROTECTED)[0].why == "an application that can't be looked into"
+    assert of(unknown, "/{name}").standing(Standing.UNPROTECTED)
+    assert not of(unknown, "/{rest:path}").standing(Standing.UNPROTECTED)
+
+
+# Examples of paths
+
+
+@pytest.mark.parametrize(
+    ("regex", "made"),
+    [
+        ("[^/]+", ("x",)),
+        (".*", ("x", "7", "x/x")),
+        ("[0-9]+", ("7",)),
+        ("[0-9]{4}", ("7777",)),
+        ("(?:help|about us)", ("help", "about us")),
+        ("[A-Z]{3}-[0-9]{2}", ("XXX-77",)),
+        (r"^(?P<year>\d{4})/(?:page/)?$", ("7777/", "7777/page/")),
+        (r"[^x7]\S\D\W", ("Xxx-",)),
+        ("(?!admin)[a-z]{5}", ("xxxxx",)),
+        (r"(a|b)\1", ()),
+    ],
+)
+def test_examples_of_a_regex(regex: str, made: tuple[str, ...]) -> None:
+    found = examples(Variable("made", regex))
+    assert set(made) <= set(found) if made else found == ()
+
+
+@given(st.from_regex(r"(\[a-z\]|[a-z]|\\d|\(a\|b\)|\.|x\?|7\*|y\+|z\{2,3\}){1,6}", fullmatch=True))
+def test_every_example_matches_and_there_is_one(regex: str) -> None:
+    import re
+
+    found = examples(Variable("made", regex))
+    assert found
+    assert all(re.fullmatch(regex, text) for text in found)
+
+
+# An application that misbehaves
+
+
+BROKEN = {
+    "absent": (None, "there is no module absent in"),
+    "absent.deep": (None, "there is no module absent in"),
+    "lacking": ("import no_such_library", "lacking can't be imported: ModuleNotFoundError: No module named"),
+    "wrong": ("1 / 0", "wrong can't be imported: ZeroDivisionError: division by zero (wrong.py:1)"),
+    "grammar": ("def f(:", "grammar can't be imported: SyntaxError: invalid syntax (grammar.py:1)"),
+    "leaving": ("import sys; sys.exit(0)", "leaving can't be imported: SystemExit: 0 (leaving.py:1)"),
+    "empty": ("", "empty has neither application nor app"),
+    "empty:site": ("", "empty has no site"),
+    "empty:make()": ("def make(): raise KeyError('x')", "empty:make() failed: KeyError: 'x' (empty.py:1)"),
+    "empty:make(1)": ("", "is no application: write it like"),
+    "../empty": ("", "is no application: write it like"),
+}
+
+
+@pytest.mark.parametrize("spec", BROKEN)
+def test_an_application_that_can_not_be_imported_is_told_with_its_reason(
+    spec: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content, why = BROKEN[spec]
+    name = spec.partition(":")[0].strip("./")
+    if content is not None:
+        tmp_path.joinpath(f"{name}.py").write_text(content)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.delitem(sys.modules, name, raising=False)
+    with pytest.raises(CantLoad) as told:
+        load(spec)
+    monkeypatch.delitem(sys.modules, name, raising=False)
+    assert why in str(told.value)
+
+
+def test_routes_that_can_not_be_imported_are_one_line_too(tmp_path: Path) -> None:
+    tmp_path.joinpath("settings.py").write_text("ROOT_URLCONF = 'urls'")
+    tmp_path.joinpath("urls.py").write_text("1 / 0")
+    done = run_audit(str(GATE_TOML), "settings", folder=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
+    assert "can't be read: ZeroDivisionError: division by zero (urls.py:1)" in done.stderr
+
+
+def test_the_traceback_is_there_for_who_asks(tmp_path: Path) -> None:
+    tmp_path.joinpath("wrong.py").write_text("1 / 0")
+    done = run_audit(str(GATE_TOML), "wrong", "--traceback", folder=tmp_path)
+    assert "Traceback" in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("caputchin-gate: wrong can't be imported")
+
+
+def test_nothing_that_the_application_prints_gets_into_the_report(tmp_path: Path) -> None:
+    tmp_path.joinpath("loud.py").write_text(
+        "import atexit, os, subprocess, sys\n"
+        "print('one'); sys.__stdout__.write('two\\n'); os.write(1, b'three\\n')\n"
+        "subprocess.run(['echo', 'four']); atexit.register(print, 'five')\n"
+        "from flask import Flask\napp = Flask(__name__)\n"
+    )
+    done = run_audit(str(GATE_TOML), "loud", "--json", folder=tmp_path)
+    assert json.loads(done.stdout)["unprotected"] == []
+    assert done.returncode == 0
+    assert all(word in done.stderr for word in ("one", "two", "three", "four", "five"))
