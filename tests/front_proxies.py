@@ -194,7 +194,7 @@ class GuardedSite:
         return self.application.received
 
     def has_decided(self, *reasons: str) -> None:
-        """Waits until these are the reasons of the last decisions in the gate's log, which is written behind answers."""
+        """Wait until these are the reasons of the last decisions in the log, which is written after the answers."""
         until(lambda: self._decisions()[-len(reasons) :] == list(reasons), seconds=10)
 
     def _decisions(self) -> list[str]:
