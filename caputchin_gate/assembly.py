@@ -257,7 +257,7 @@ def route_table(
     for route in configuration.routes:
         terms = _terms(route, configuration, verifiers, keys)
         rules.append(Rule(route.match, terms, route.table["method_override"], if_needed=route.if_needed))
-    return RouteTable(rules, configuration.top["exempt"])
+    return RouteTable(rules, configuration.top["exempt"] if configuration.routes else ())
 
 
 def _terms(

@@ -7,17 +7,18 @@ start (NAMESPACE); every name that the public interface exports is imported.
 from __future__ import annotations
 
 import ast
+import copy
 import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from caputchin_gate import Decision, Reason, load_gate
+from caputchin_gate import Decision, Reason, config, load_gate
 from caputchin_gate.decision_log import log_decision
 from caputchin_gate.errors import Problem
 from caputchin_gate.events import hand_to
@@ -37,6 +38,8 @@ from caputchin_gate.settings import (
     SIDECAR_TLS,
     SITE,
     TOP,
+    TableOf,
+    TablesOf,
 )
 from caputchin_gate.tables import read_table
 from caputchin_gate.verdict import ADMITTING
@@ -164,6 +167,75 @@ def test_every_example_of_a_setting_can_be_read(key: str, setting: Any, tmp_path
     problems: list[Problem] = []
     read_table(tomllib.loads(f"{key} = {example}"), {key: setting}, "", problems)
     assert problems == []
+
+
+BASE: dict[str, Any] = {
+    "protect": ["POST /contact"],
+    "store": "memory",
+    "provider": {"kind": "captchaapi", "verification": "in-process"},
+}
+SCORES: dict[str, Any] = {"provider": {"kind": "procaptcha", "secret": "0xan-example-of-a-secret"}}
+HOSTS: dict[str, Any] = {"provider": {"kind": "gotcha", "secret": SECRETS["GOTCHA_SECRET"]}}
+
+# What an example needs beside it.
+BESIDE: dict[str, dict[str, Any]] = {
+    "exempt": {"protect": ["POST /{rest:path}"]},
+    "forward_auth": {"trusted_proxies": ["10.0.0.1/32"], "token_from": ["cookie"]},
+    "receipt_uses": {"receipt": "2m"},
+    "route.provider": {"providers": {"old": SCORES["provider"]}, "provider": {**BASE["provider"], "kind": "caputchin"}},
+    "route.hostnames": HOSTS,
+    "route.min_score": SCORES,
+    "route.max_score": SCORES,
+    "route.receipt_uses": {"receipt": "2m"},
+    "in_process.cap.squarings": {"in_process": {"cap": {"format": 2}}},
+    "in_process.sites.score": {"in_process": {"sites": [{"site_key": "a", "v3": True}]}},
+}
+
+
+def minimal(path: str, value: Any) -> dict[str, Any]:
+    """The smallest settings with one key in them that say something."""
+    made = copy.deepcopy({**BASE, **BESIDE.get(path, {})})
+    *tables, key = path.split(".")
+    if tables[:1] == ["route"]:
+        made["route"] = [{"match": "POST /signup", key: value}]
+    elif tables == ["in_process", "sites"]:
+        (site,) = made.setdefault("in_process", {}).setdefault("sites", [{"site_key": "a"}])
+        site[key] = value
+    elif path.startswith("sidecar.tls."):
+        made["sidecar"] = {"tls": {"certificate": "a", "key": "b", key: value}}
+    else:
+        table = made
+        for name in tables:
+            table = table.setdefault(name, {})
+        table[key] = value
+    return made
+
+
+def paths(known: Mapping[str, Any] = TOP, above: str = "") -> Iterator[tuple[str, Any]]:
+    for key, setting in known.items():
+        match setting.read:
+            case TableOf(inner) | TablesOf(inner):
+                yield from paths(inner, f"{above}{key}.")
+            case _:
+                yield f"{above}{key}", setting
+
+
+@pytest.mark.parametrize(("path", "setting"), list(paths()), ids=[path for path, _ in paths()])
+def test_every_example_of_a_setting_works(path: str, setting: Any, tmp_path: Path) -> None:
+    if path.endswith("asn_database"):
+        pytest.skip("the database is not ours to bring")
+    example = setting.example.replace("/var/lib/myapp", str(tmp_path)).replace("/var/lib", str(tmp_path))
+    config.read(minimal(path, tomllib.loads(f"key = {example}")["key"]))
+
+
+@pytest.mark.parametrize("path", [path for path, _ in paths()])
+def test_the_reference_has_every_key_in_the_section_of_its_table(path: str) -> None:
+    table, _, key = path.rpartition(".")
+    titles = {"": "Keys at the top", "route": "Keys of a route", "in_process.sites": "Keys of a site"}
+    title = titles.get(table, "Keys of [sidecar]" if table == "sidecar.tls" else f"Keys of [{table}]")
+    page = (ROOT / "docs" / "settings.md").read_text()
+    section = re.split(r"^#+ ", page.partition(f"# {title}\n")[2], maxsplit=1, flags=re.MULTILINE)[0]
+    assert f"| `{key}` |" in section
 
 
 def test_every_file_that_contributors_are_sent_to_exists() -> None:

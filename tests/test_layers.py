@@ -54,6 +54,7 @@ LEVELS = (
         "gate_file",
         "environment",
         "sources",
+        "schema",
         "config",
         "assembly",
         "marks",

@@ -170,6 +170,13 @@ class Upstream(ABC):
 _LONGEST_KIND: Final = 20  # characters; what is longer may be a secret that was pasted into the wrong line
 
 
+def purposes_of(kind: type) -> dict[str, str]:
+    """What the docstrings of a kind and of `Upstream` say about the fields, a sentence each."""
+    text = f"{Upstream.__doc__}\n{kind.__doc__ or ''}"
+    described = re.findall(r"^\s*`?([a-z_]+)`?:\s+(\S.*)$", text, re.MULTILINE)
+    return {name: purpose[0].upper() + purpose[1:].rstrip(".") + "." for name, purpose in described}
+
+
 def token_key(kind: str, identity: str) -> bytes:
     """The digest under which another maker's token is claimed or kept from running twice, whoever verifies it."""
     return hashlib.blake2b(identity.encode(), digest_size=20, person=kind.encode()[:16]).digest()

@@ -87,8 +87,18 @@ TOP: Final[Mapping[str, Setting]] = {
     "on_refuse": ROUTE["on_refuse"],
     "receipt": ROUTE["receipt"],
     "receipt_uses": ROUTE["receipt_uses"],
-    "provider": Setting(anything, None, "The default provider, a table.", '{ kind = "caputchin" }'),
-    "providers": Setting(anything, {}, "Further providers, tables by name.", '{ old = { kind = "procaptcha" } }'),
+    "provider": Setting(
+        anything,
+        None,
+        "The default provider, a table.",
+        '{ kind = "caputchin", secret = { env = "CAPUTCHIN_SECRET" } }',
+    ),
+    "providers": Setting(
+        anything,
+        {},
+        "Further providers, tables by name.",
+        '{ old = { kind = "procaptcha", secret = { env = "PROSOPO_SECRET" } } }',
+    ),
     "route": Setting(TablesOf(ROUTE), (), "The guarded routes, long form.", '[{ match = "POST /signup" }]'),
     "in_process": Setting(
         TableOf(IN_PROCESS), {}, "How the gate's own challenges behave.", '{ client_binding = "off" }'

@@ -13,9 +13,9 @@ SHELLS = ("bash", "zsh", "fish")
 GROUP = Group.PRINT
 SUMMARY = "a script that completes what is typed, for bash, zsh or fish"
 EXAMPLES = (
-    "completion bash > ~/.local/share/bash-completion/completions/caputchin-gate",
+    "completion bash >> ~/.bash_completion",
     "completion zsh > ~/.zfunc/_caputchin-gate",
-    "completion fish > ~/.config/fish/completions/caputchin-gate.fish",
+    "completion fish | source",
 )
 EXITS = {0: "the script is on stdout"}
 

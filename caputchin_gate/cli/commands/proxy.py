@@ -11,7 +11,7 @@ GROUP = Group.RUN
 SUMMARY = "serve as a reverse proxy in front of an application"
 EXAMPLES = (
     "proxy gate.toml",
-    "proxy gate.toml --listen 0.0.0.0:80 --upstream http://127.0.0.1:8000",
+    "proxy gate.toml --listen 0.0.0.0:80 --workers 2",
 )
 EXITS = {0: "ended by a signal", 1: "the workers could not go on"}
 

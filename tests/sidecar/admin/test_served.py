@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.echo import SIGNING_KEY
 from tests.servers import ROOT
@@ -222,6 +223,20 @@ def test_the_documentation_names_every_metric_with_its_type_and_labels(running: 
     assert {name: found for name, (_, found) in written.items() if labels[name]} == {
         name: found for name, found in labels.items() if found
     }
+
+
+def test_the_alerts_of_the_documentation_ask_for_metrics_that_there_are() -> None:
+    page = (ROOT / "docs" / "monitoring.md").read_text()
+    rules = [rule for block in re.findall(r"```yaml\n(groups:.*?)```", page, re.DOTALL) for rule in _rules(block)]
+    assert len(rules) >= 5
+    known = {name for name, _, _ in ROW.findall(page)} | {"caputchin_gate_verification_seconds_bucket"}
+    for rule in rules:
+        assert set(re.findall(r"caputchin_gate_\w+", rule["expr"])) <= known
+
+
+def _rules(block: str) -> Iterator[dict[str, str]]:
+    for group in yaml.safe_load(block)["groups"]:
+        yield from group["rules"]
 
 
 # What is typed
