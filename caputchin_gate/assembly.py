@@ -36,6 +36,7 @@ from caputchin_gate.routes import RouteTable, Rule
 from caputchin_gate.secret import Secret
 from caputchin_gate.settings import SITE
 from caputchin_gate.stores import Store
+from caputchin_gate.submissions import SubmissionLimit
 from caputchin_gate.tokens import Places
 from caputchin_gate.traffic import Traffic
 from caputchin_gate.verification import Demands, InProcess, Verifier
@@ -92,6 +93,16 @@ def own_endpoints(
         wrong_secrets_per_minute=own["wrong_secrets_per_minute"],
         log_key=log_key,
     )
+
+
+def submission_limit(configuration: Configuration, store: Store) -> SubmissionLimit | None:
+    most = configuration.limits["submissions_per_minute"]
+    if most is None:
+        return None
+    own = configuration.in_process
+    keys = _signing_keys(own["signing_key"], store)
+    counting_key = hmac.digest(keys[0], b"caputchin_gate counting submissions", "sha256")
+    return SubmissionLimit(most, counting_key, own["ipv6_prefix"])
 
 
 def _native_challenges(
@@ -246,7 +257,7 @@ def route_table(
     for route in configuration.routes:
         terms = _terms(route, configuration, verifiers, keys)
         rules.append(Rule(route.match, terms, route.table["method_override"], if_needed=route.if_needed))
-    return RouteTable(rules, configuration.top["exempt"])
+    return RouteTable(rules, configuration.top["exempt"] if configuration.routes else ())
 
 
 def _terms(
@@ -329,7 +340,8 @@ def warnings_of(configuration: Configuration) -> Iterator[Problem]:
                 fix = 'with token_from = ["header", "cookie"] a page can carry it in a cookie'
                 yield Problem(route.path, what, fix)
     own = any(isinstance(provider, InProcessProvider) for provider in configuration.providers.values())
-    if top["store"] == "memory" and (own or configuration.has_receipts):
+    needs_store = own or configuration.has_receipts or configuration.limits["submissions_per_minute"] is not None
+    if top["store"] == "memory" and needs_store:
         yield Problem("store", '"memory" knows one process only', 'with several workers use "sqlite"')
     admin = configuration.sidecar["admin"]
     if admin is not None and not admin.is_local:

@@ -10,7 +10,8 @@ import math
 import os
 import time
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
 from caputchin_gate.effects import (
     AnyEffect,
@@ -185,27 +186,64 @@ def run(
         policy.close()
 
 
+@dataclass(slots=True)
+class Ended(Generic[T]):
+    """The policy has come to its end."""
+
+    result: T
+
+
+def run_ahead(
+    policy: Coroutine[Effect[Any], Any, T],
+    world: World,
+    read_now: Callable[[int], bytes | LastPiece | BodyEnd | None],
+) -> Ended[T] | AnyEffect:
+    """Drive the policy for as long as nothing has to be waited for: to its end, or to an effect that has to wait."""
+    answer: Any = None
+    while True:
+        try:
+            effect = cast(AnyEffect, policy.send(answer))
+        except StopIteration as done:
+            return Ended(done.value)
+        answer = read_now(effect.max_memory) if isinstance(effect, ReadBody) else world.at_once(effect)
+        if answer is None:
+            return effect
+        if type(effect) in _OF_STORE:
+            world.count(answer)
+
+
 async def arun(
     policy: Coroutine[Effect[Any], Any, T],
     world: World,
     read: Callable[[int], Awaitable[bytes | LastPiece | BodyEnd]] = ano_body,
+    waits_for: AnyEffect | None = None,
 ) -> T:
-    """Drive the policy to its end without blocking the event loop."""
+    """Drive the policy to its end without blocking the event loop.
+
+    waits_for: where `run_ahead` has left it
+    """
     answer: Any = None
     try:
+        if waits_for is not None:
+            answer = await _awaited(waits_for, world, read)
+            if type(waits_for) in _OF_STORE:
+                world.count(answer)
         while True:
             try:
                 effect = policy.send(answer)
             except StopIteration as done:
                 result: T = done.value
                 return result
-            if isinstance(effect, ReadBody):
-                answer = await read(effect.max_memory)
-                continue
             answer = world.at_once(cast(AnyEffect, effect))
             if answer is None:
-                answer = await world.aperform(cast(AnyEffect, effect))
+                answer = await _awaited(cast(AnyEffect, effect), world, read)
             if type(effect) in _OF_STORE:
                 world.count(answer)
     finally:
         policy.close()
+
+
+async def _awaited(
+    effect: AnyEffect, world: World, read: Callable[[int], Awaitable[bytes | LastPiece | BodyEnd]]
+) -> Any:
+    return await (read(effect.max_memory) if isinstance(effect, ReadBody) else world.aperform(effect))

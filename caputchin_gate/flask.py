@@ -16,9 +16,9 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from typing import Any, Final, TypeVar, Unpack, overload
+from typing import Any, Final, TypeVar, Unpack, cast, overload
 
-from flask import Flask, Request, request
+from flask import Flask, Request, current_app, request
 from flask.typing import ResponseReturnValue
 from markupsafe import Markup
 from werkzeug.exceptions import HTTPException, default_exceptions
@@ -170,7 +170,7 @@ def _marked(view: Callable[..., ResponseReturnValue], *, mark: Mark) -> Callable
     @functools.wraps(view)
     def admitted(*arguments: Any, **named: Any) -> ResponseReturnValue:
         demand(mark, name)
-        return view(*arguments, **named)
+        return cast(ResponseReturnValue, current_app.ensure_sync(view)(*arguments, **named))
 
     setattr(admitted, MARK, mark)
     return admitted

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypedDict, TypeVar, Unpack
 
 from caputchin_gate import config
-from caputchin_gate.assembly import own_endpoints, route_table, verifiers_of, warnings_of
+from caputchin_gate.assembly import own_endpoints, route_table, submission_limit, verifiers_of, warnings_of
 from caputchin_gate.client_address import TrustedProxies, client_of, looks_proxied
 from caputchin_gate.clock import Clock
 from caputchin_gate.config import Configuration
 from caputchin_gate.decision_log import log_decision, words_of
-from caputchin_gate.drivers import World, ano_body, arun, no_body, run
+from caputchin_gate.drivers import Ended, World, ano_body, arun, no_body, run, run_ahead
 from caputchin_gate.effects import BodyEnd, Effect, LastPiece
 from caputchin_gate.endpoints.answers import refused
 from caputchin_gate.errors import ConfigurationError, Problem
@@ -31,6 +31,7 @@ from caputchin_gate.policy import Answer, PassOn, Ruling, Settings, opens_websoc
 from caputchin_gate.provider_tables import InProcessProvider
 from caputchin_gate.providers import Upstream
 from caputchin_gate.route_tables import Route
+from caputchin_gate.routes import Exempt, Rule
 from caputchin_gate.secret import Secret
 from caputchin_gate.secret_health import SecretHealth
 from caputchin_gate.settings import TOP
@@ -134,6 +135,7 @@ class Gate:
             trusted_proxies=trusted,
             allowed_origins=frozenset(domains),
             report_only=top["mode"] == "report",
+            submissions=submission_limit(configuration, self._store),
             log_key=log_key,
         )
         self._guards = bool(configuration.routes)
@@ -147,7 +149,8 @@ class Gate:
         self.body_timeout: float = configuration.limits["body_timeout"]
         self.untouched = self._settings.routes.untouched
         self.trusted_proxies = trusted
-        self._expects_no_proxy = (in_process or configuration.has_receipts) and not top["trusted_proxies"]
+        tells_clients_apart = in_process or configuration.has_receipts or self._settings.submissions is not None
+        self._expects_no_proxy = tells_clients_apart and not top["trusted_proxies"]
         self.warnings = tuple(map(placed, warnings_of(configuration)))
         for warning in self.warnings:
             tell(logging.WARNING, "setting-warning", warning)
@@ -257,6 +260,16 @@ class Gate:
             what = "can't be answered through WSGI, which does not tell header names apart"
             raise ConfigurationError([Problem("forward_auth", what, "use `caputchin-gate serve`, or an ASGI server")])
 
+    def stands(self, earlier: Decision, by: object, head: RequestHead) -> bool:
+        """Whether a decision about a request stands that a gate further out has made of it: this one, by the same rule.
+
+        Its token is spent, and verifying it again would refuse it. Another rule may ask for more, so it decides anew.
+        """
+        if not isinstance(by, Gate) or by._world is not self._world:
+            return False
+        found = self._settings.routes.match(head)
+        return isinstance(found, Rule | Exempt) and found.match == earlier.route
+
     def handle(self, head: RequestHead, read: Callable[[int], bytes | LastPiece | BodyEnd] = no_body) -> Ruling:
         """What shall happen to a request that is not `untouched`; `read` gives its body piece by piece."""
         self._notice_proxy(head)
@@ -272,6 +285,26 @@ class Gate:
         """The same for asynchronous doors. A cancelled request never gets a ruling, so it is never admitted."""
         return await self._ruled(handle(head, self._settings), head, read)
 
+    def handle_at_once(
+        self,
+        head: RequestHead,
+        read_now: Callable[[int], bytes | LastPiece | BodyEnd | None],
+        read: Callable[[int], Awaitable[bytes | LastPiece | BodyEnd]],
+    ) -> Ruling | Coroutine[Any, Any, Ruling]:
+        """The ruling where nothing has to be waited for, else a coroutine that waits for it.
+
+        read_now: gives what `read` would, None where that has to be waited for
+        """
+        self._notice_proxy(head)
+        policy = handle(head, self._settings)
+        try:
+            ended = run_ahead(policy, self._world, read_now)
+        except Exception as failure:
+            return self._report(self._broken(failure, head), head)
+        if isinstance(ended, Ended):
+            return self._report(ended.result, head)
+        return self._ruled_later(arun(policy, self._world, read, ended), head)
+
     async def aserve(
         self, head: RequestHead, read: Callable[[int], Awaitable[bytes | LastPiece | BodyEnd]] = ano_body
     ) -> Ruling:
@@ -285,8 +318,11 @@ class Gate:
         read: Callable[[int], Awaitable[bytes | LastPiece | BodyEnd]],
     ) -> Ruling:
         self._notice_proxy(head)
+        return await self._ruled_later(arun(policy, self._world, read), head)
+
+    async def _ruled_later(self, running: Coroutine[Any, Any, Ruling | None], head: RequestHead) -> Ruling:
         try:
-            ruling = await arun(policy, self._world, read)
+            ruling = await running
         except Exception as failure:
             ruling = self._broken(failure, head)
         return self._report(ruling, head) if ruling is not None else PassOn()

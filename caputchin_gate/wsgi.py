@@ -33,6 +33,7 @@ Application: TypeAlias = Callable[[Environ, StartResponse], Iterable[bytes]]
 Refuse: TypeAlias = Callable[[Environ, Decision, Response], Response]
 
 DECISION: Final = "caputchin_gate"
+DECIDED_BY: Final = "caputchin_gate.by"  # the gate, in case it stands in front of the application twice
 OWN_HEADERS: Final = "HTTP_X_CAPUTCHIN_"
 PIECE: Final = 64 * 1024
 LINGER_BYTES: Final = 2 * 1024 * 1024
@@ -64,13 +65,15 @@ class GateMiddleware:
 
     def _guard(self, environ: Environ, start_response: StartResponse, raw_path: str | None) -> Iterable[bytes]:
         head = head_of(environ, raw_path)
+        if DECISION in environ and self.gate.stands(environ[DECISION], environ.get(DECIDED_BY), head):
+            return self.app(environ, start_response)
         body = IncomingBody(environ, KeptBody(self.gate.budget))
         match self.gate.handle(head, body.read):
             case PassOn():
                 return self.app(environ, start_response)
             case Admit(decision=decision, set_cookie=cookie):
                 admit(environ, body)
-                environ[DECISION] = decision
+                environ[DECISION], environ[DECIDED_BY] = decision, self.gate
                 return self.app(environ, start_response if cookie is None else setting(cookie, start_response))
             case Answer(response=response, decision=decision):
                 if self._refuse is not None and decision is not None and response.status == decision.status:

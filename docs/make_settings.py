@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from caputchin_gate import providers
-from caputchin_gate.difficulty import Multipliers
 from caputchin_gate.policy import Terms
 from caputchin_gate.provider_tables import IN_PROCESS_KINDS
-from caputchin_gate.providers import Upstream
+from caputchin_gate.providers import Upstream, purposes_of
 from caputchin_gate.receipt import USES
+from caputchin_gate.schema import as_typed
 from caputchin_gate.settings import (
     ALTCHA,
     CAP,
@@ -39,8 +39,6 @@ from caputchin_gate.tokens import Places
 PAGE: Final = Path(__file__).with_name("settings.md")
 TEMPLATE: Final = Path(__file__).with_name("settings.md.template")
 
-_UNITS_OF_TIME: Final = ((3600, "h"), (60, "m"), (1, "s"))
-_UNITS_OF_SIZE: Final = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
 _TERMS: Final = Terms((), Places(()))
 
 # What stands in force of a default that the tables leave open.
@@ -92,27 +90,19 @@ def _default(name: str, setting: Setting, defaults: Mapping[str, str]) -> str:
         return f"`{text}`" if text[0] in '["' or text.isdecimal() else text
     if setting.default is None:
         return "**required**" if setting.required else "none"
-    return f"`{_typed(setting.default, tomllib.loads(f'x = {setting.example}')['x'])}`"
+    return f"`{_toml(as_typed(setting.default, tomllib.loads(f'x = {setting.example}')['x']))}`"
 
 
-def _typed(value: Any, example: object = None) -> str:
-    """A default as people would type it; the example tells whether it is a duration or a size."""
-    if isinstance(example, str) and isinstance(value, int | float):
-        units = _UNITS_OF_TIME if re.search(r"\d(ms|s|m|h|d)$", example) else _UNITS_OF_SIZE
-        return next(f'"{int(value // many)}{unit}"' for many, unit in units if value % many == 0)
-    if isinstance(value, tuple) and isinstance(example, list) and example:
-        return f"[{', '.join(_typed(item, example[0]) for item in value)}]"
+def _toml(value: Any) -> str:
     match value:
-        case Multipliers():
-            return _typed(dataclasses.astuple(value), example)
         case bool():
             return str(value).lower()
         case str():
             return json.dumps(value)
+        case list() | tuple():
+            return f"[{', '.join(map(_toml, value))}]"
         case float():
             return f"{value:g}"
-        case tuple():
-            return json.dumps(list(value))
         case _:
             return str(value)
 
@@ -122,7 +112,7 @@ def _typed(value: Any, example: object = None) -> str:
 
 def _provider_sections() -> Iterator[str]:
     shared = {field.name for field in dataclasses.fields(Upstream)}
-    purposes = _purposes(Upstream)
+    purposes = purposes_of(Upstream)
     first = providers.load(providers.kinds()[0])
     yield _table(
         ("key", "purpose", "default"),
@@ -141,8 +131,8 @@ def _provider_sections() -> Iterator[str]:
         (
             f"`{field.name}`",
             kind,
-            _purposes(cls)[field.name],
-            "none" if field.default is None else f"`{_typed(field.default)}`",
+            purposes_of(cls)[field.name],
+            "none" if field.default is None else f"`{_toml(field.default)}`",
         )
         for kind, cls in ((kind, providers.load(kind)) for kind in providers.kinds())
         for field in dataclasses.fields(cls)
@@ -153,7 +143,7 @@ def _provider_sections() -> Iterator[str]:
 
 def _shared_row(field: dataclasses.Field[Any], purposes: Mapping[str, str]) -> tuple[str, str, str]:
     differs = {"endpoint", "token_field", "timeout", "attempts"}
-    default = "**required**" if field.name == "secret" else f"`{_typed(field.default)}`"
+    default = "**required**" if field.name == "secret" else f"`{_toml(field.default)}`"
     return f"`{field.name}`", purposes[field.name], "see below" if field.name in differs else default
 
 
@@ -170,12 +160,6 @@ def _kind_row(kind: type[Upstream], shared: set[str]) -> tuple[str, ...]:
         attempts if kind.max_attempts == 1 else f"{attempts}, at most {kind.max_attempts}",
         own,
     )
-
-
-def _purposes(kind: type) -> dict[str, str]:
-    """What the docstring of a provider says about its fields."""
-    described = re.findall(r"^\s*`?([a-z_]+)`?:\s+(\S.*)$", kind.__doc__ or "", re.MULTILINE)
-    return {name: purpose[0].upper() + purpose[1:].rstrip(".") + "." for name, purpose in described}
 
 
 # Tables

@@ -6,20 +6,25 @@ start (NAMESPACE); every name that the public interface exports is imported.
 
 from __future__ import annotations
 
+import ast
+import copy
 import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from caputchin_gate import Decision, Reason, load_gate
+from caputchin_gate import Decision, Reason, config, load_gate
+from caputchin_gate.decision_log import log_decision
 from caputchin_gate.errors import Problem
+from caputchin_gate.events import hand_to
 from caputchin_gate.refusal_texts import LANGUAGES
 from caputchin_gate.refusals import _notice_of
+from caputchin_gate.service_log.lines import json_line, text_line
 from caputchin_gate.settings import (
     ALTCHA,
     CAP,
@@ -33,6 +38,8 @@ from caputchin_gate.settings import (
     SIDECAR_TLS,
     SITE,
     TOP,
+    TableOf,
+    TablesOf,
 )
 from caputchin_gate.tables import read_table
 from caputchin_gate.verdict import ADMITTING
@@ -66,7 +73,7 @@ TABLES = (
     SIDECAR_TIMEOUTS,
 )
 # No request is decided for one of these in this version.
-NOT_YET = {Reason.UNGUARDED, Reason.RATE_LIMITED}
+NOT_YET = {Reason.UNGUARDED}
 
 
 def name(value: object) -> str | None:
@@ -162,6 +169,75 @@ def test_every_example_of_a_setting_can_be_read(key: str, setting: Any, tmp_path
     assert problems == []
 
 
+BASE: dict[str, Any] = {
+    "protect": ["POST /contact"],
+    "store": "memory",
+    "provider": {"kind": "captchaapi", "verification": "in-process"},
+}
+SCORES: dict[str, Any] = {"provider": {"kind": "procaptcha", "secret": "0xan-example-of-a-secret"}}
+HOSTS: dict[str, Any] = {"provider": {"kind": "gotcha", "secret": SECRETS["GOTCHA_SECRET"]}}
+
+# What an example needs beside it.
+BESIDE: dict[str, dict[str, Any]] = {
+    "exempt": {"protect": ["POST /{rest:path}"]},
+    "forward_auth": {"trusted_proxies": ["10.0.0.1/32"], "token_from": ["cookie"]},
+    "receipt_uses": {"receipt": "2m"},
+    "route.provider": {"providers": {"old": SCORES["provider"]}, "provider": {**BASE["provider"], "kind": "caputchin"}},
+    "route.hostnames": HOSTS,
+    "route.min_score": SCORES,
+    "route.max_score": SCORES,
+    "route.receipt_uses": {"receipt": "2m"},
+    "in_process.cap.squarings": {"in_process": {"cap": {"format": 2}}},
+    "in_process.sites.score": {"in_process": {"sites": [{"site_key": "a", "v3": True}]}},
+}
+
+
+def minimal(path: str, value: Any) -> dict[str, Any]:
+    """The smallest settings with one key in them that say something."""
+    made = copy.deepcopy({**BASE, **BESIDE.get(path, {})})
+    *tables, key = path.split(".")
+    if tables[:1] == ["route"]:
+        made["route"] = [{"match": "POST /signup", key: value}]
+    elif tables == ["in_process", "sites"]:
+        (site,) = made.setdefault("in_process", {}).setdefault("sites", [{"site_key": "a"}])
+        site[key] = value
+    elif path.startswith("sidecar.tls."):
+        made["sidecar"] = {"tls": {"certificate": "a", "key": "b", key: value}}
+    else:
+        table = made
+        for name in tables:
+            table = table.setdefault(name, {})
+        table[key] = value
+    return made
+
+
+def paths(known: Mapping[str, Any] = TOP, above: str = "") -> Iterator[tuple[str, Any]]:
+    for key, setting in known.items():
+        match setting.read:
+            case TableOf(inner) | TablesOf(inner):
+                yield from paths(inner, f"{above}{key}.")
+            case _:
+                yield f"{above}{key}", setting
+
+
+@pytest.mark.parametrize(("path", "setting"), list(paths()), ids=[path for path, _ in paths()])
+def test_every_example_of_a_setting_works(path: str, setting: Any, tmp_path: Path) -> None:
+    if path.endswith("asn_database"):
+        pytest.skip("the database is not ours to bring")
+    example = setting.example.replace("/var/lib/myapp", str(tmp_path)).replace("/var/lib", str(tmp_path))
+    config.read(minimal(path, tomllib.loads(f"key = {example}")["key"]))
+
+
+@pytest.mark.parametrize("path", [path for path, _ in paths()])
+def test_the_reference_has_every_key_in_the_section_of_its_table(path: str) -> None:
+    table, _, key = path.rpartition(".")
+    titles = {"": "Keys at the top", "route": "Keys of a route", "in_process.sites": "Keys of a site"}
+    title = titles.get(table, "Keys of [sidecar]" if table == "sidecar.tls" else f"Keys of [{table}]")
+    page = (ROOT / "docs" / "settings.md").read_text()
+    section = re.split(r"^#+ ", page.partition(f"# {title}\n")[2], maxsplit=1, flags=re.MULTILINE)[0]
+    assert f"| `{key}` |" in section
+
+
 def test_every_file_that_contributors_are_sent_to_exists() -> None:
     places = (ROOT, ROOT / "caputchin_gate", ROOT / "tests")
     named = re.findall(r"`([\w/]+(?:/|\.py|\.js))`", (ROOT / "docs" / "contributing.md").read_text())
@@ -178,3 +254,47 @@ def test_every_reason_is_explained_as_it_is_answered(reason: Reason) -> None:
         decision = Decision(reason)
         assert row.startswith(f"| `{reason}` | {decision.status} | `{decision.error_codes[0]}` |")
         assert row.endswith(f"| {LANGUAGES['en'].notices[_notice_of(reason)].title} |")
+
+
+# docs/logging.md
+
+
+def told_events() -> Iterator[tuple[str, set[str]]]:
+    """Every event that some line of code tells of, with the names of the fields that stand there."""
+    for file in (ROOT / "caputchin_gate").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            match node:
+                case ast.Call(
+                    func=ast.Name(id="tell") | ast.Attribute(attr="take"),
+                    args=[_, ast.Constant(value=str(event)), *_],
+                    keywords=keywords,
+                ):
+                    yield event, {keyword.arg for keyword in keywords if keyword.arg is not None}
+
+
+def test_every_event_of_the_log_is_listed_with_its_fields() -> None:
+    page = (ROOT / "docs" / "logging.md").read_text()
+    rows = dict(
+        re.findall(r"^\| `([a-z-]+)` \|(.*)$", page.partition("## Events")[2].partition("### ")[0], re.MULTILINE)
+    )
+    told = list(told_events())
+    assert {event for event, _ in told} | {"log-dropped"} == set(rows)
+    for event, fields in told:
+        assert [field for field in sorted(fields) if f"`{field}`" not in rows[event]] == []
+
+
+def test_the_lines_in_the_docs_are_what_a_decision_is_logged_as() -> None:
+    page = ROOT / "docs" / "logging.md"
+    (as_json,), (as_text,) = blocks(page, "json"), blocks(page, "text")
+    taken: list[tuple[int, str, object, Any]] = []
+    hand_to(lambda *event: taken.append(event))
+    try:
+        log_decision(Decision(Reason.TOKEN_MISSING, route="POST /contact", method="POST", elapsed=0.000212))
+    finally:
+        hand_to(None)
+    [(_, event, message, fields)] = taken
+    time = "2026-05-04T09:08:07.123456Z"
+    assert json_line(time, 4711, "info", event, message, fields).decode() == as_json
+    assert text_line(time, 4711, "info", event, message, fields).decode() == as_text
+    table = page.read_text().partition("### decision")[2]
+    assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == set(fields)

@@ -51,6 +51,15 @@ def with_a_path(app: Flask) -> str:
     return "/files/a/b/c/edit"
 
 
+def on_a_coroutine_function(app: Flask) -> str:
+    @app.route("/contact", methods=BOTH)
+    @require_human
+    async def contact() -> str:
+        return tell()
+
+    return "/contact"
+
+
 def in_a_blueprint(app: Flask) -> str:
     inner, outer = Blueprint("inner", __name__), Blueprint("outer", __name__)
     inner.route("/contact", methods=BOTH)(marked)
@@ -102,6 +111,7 @@ PLACES = (
     on_a_function,
     with_variables,
     with_a_path,
+    on_a_coroutine_function,
     in_a_blueprint,
     on_a_method,
     on_a_method_view,
@@ -303,6 +313,19 @@ def test_the_mark_is_content_with_the_plain_middleware() -> None:
     app.wsgi_app = GateMiddleware(app.wsgi_app, gate=make_gate("POST /contact"))  # type: ignore[method-assign]
     assert post(app, "/contact", fresh_token()).text == "verified"
     assert post(app, "/contact").status_code == 403
+
+
+def test_a_token_is_verified_once_where_the_same_gate_stands_twice() -> None:
+    heard: list[Decision] = []
+    gate = make_gate("POST /contact")
+    gate.on_decision(heard.append)
+    app = Flask("site")
+    install(app, gate)
+    on_a_function(app)
+    client = Client(GateMiddleware(app, gate=gate))
+    assert client.post("/contact", data={"caputchin-token": fresh_token()}).text == "verified"
+    assert client.post("/contact").status_code == 403
+    assert [decision.reason for decision in heard] == ["verified", "token-missing"]
 
 
 # Failing closed

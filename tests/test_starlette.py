@@ -223,6 +223,36 @@ def test_the_mark_is_content_with_the_plain_middleware() -> None:
     assert [decision.reason for decision in heard] == ["verified", "token-missing"]
 
 
+def test_a_token_is_verified_once_where_the_same_gate_stands_twice() -> None:
+    heard: list[Decision] = []
+    gate = make_gate("POST /contact", "POST /other")
+    gate.on_decision(heard.append)
+    routes = [Route("/contact", marked, methods=["POST"]), Route("/strict", marked, methods=["POST"])]
+    app: Any = GateMiddleware(installed(*routes, gate=gate), gate=gate)
+    assert post(app, "/contact", fresh_token()).text == "verified"
+    assert post(app, "/strict", fresh_token()).text == "verified"
+    assert post(app, "/contact").status_code == 403
+    assert [decision.reason for decision in heard] == ["verified", "verified", "token-missing"]
+
+
+def test_a_decision_by_another_rule_does_not_count_for_a_mark_that_asks_for_more() -> None:
+    gate = make_gate("/{rest:path}")
+    route = Route("/contact", require_human(max_body="1MiB")(tell), methods=["POST"])
+    app: Any = GateMiddleware(installed(route, gate=gate), gate=gate)
+    assert post(app, "/contact", fresh_token()).json()["error-codes"] == ["timeout-or-duplicate"]
+
+
+def test_a_decision_of_another_gate_does_not_count_for_this_one() -> None:
+    heard: list[Decision] = []
+    gate = make_gate("POST /contact")
+    gate.on_decision(heard.append)
+    app: Any = GateMiddleware(
+        installed(Route("/contact", marked, methods=["POST"]), gate=gate), gate=make_gate("POST /contact")
+    )
+    assert post(app, "/contact", fresh_token()).text == "verified"
+    assert [decision.reason for decision in heard] == ["verified"]
+
+
 # Failing closed
 
 
@@ -338,4 +368,4 @@ def test_starting_warns_of_what_is_risky(caplog: pytest.LogCaptureFixture) -> No
     caplog.set_level(logging.WARNING)
     gate = Gate(provider="caputchin", secret="cpt_sec_example", store="memory")
     with TestClient(installed(Route("/contact", require_human(receipt="2m")(tell), methods=["POST"]), gate=gate)):
-        assert 'store = "memory" knows one process only' in caplog.text
+        assert '"memory" knows one process only' in caplog.text

@@ -21,15 +21,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(typed: argparse.Namespace, more: dict[str, Any], *, alone: bool) -> int:
     """Serve until told to end. more: what was typed for keys of [sidecar] beyond those of `arguments`."""
-    given = {"listen": typed.listen, "admin": typed.admin, "workers": typed.workers, **more}
+    shared = {key: getattr(typed, key) for key in ("listen", "admin", "workers", "log_format")}
+    given = {**shared, **more}
     with needing("sidecar", "serve" if alone else "proxy"):
         from caputchin_gate.sidecar import command
         from caputchin_gate.sidecar.listening import CantListen
-
-        try:
-            ended_well = command.run(
-                typed.file, {key: value for key, value in given.items() if value is not None}, alone=alone
-            )
-        except CantListen as failure:
-            raise WrongUse(f"{failure} (see --listen and --admin, and their keys in [sidecar])") from None
+    try:
+        ended_well = command.run(
+            typed.file, {key: value for key, value in given.items() if value is not None}, alone=alone
+        )
+    except CantListen as failure:
+        raise WrongUse(f"{failure} (see --listen and --admin, and their keys in [sidecar])") from None
     return DONE if ended_well else FINDING

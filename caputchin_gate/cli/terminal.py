@@ -46,6 +46,6 @@ def needing(extra: str, what: str) -> Iterator[None]:
         yield
     except ModuleNotFoundError as missing:
         library = (missing.name or "").partition(".")[0]
-        if library not in ("jinja2", "prometheus_client", "shtab", "starlette", "uvicorn", "uvloop"):
+        if library not in ("shtab", "starlette", "uvicorn", "uvloop"):
             raise
         raise WrongUse(f"{what} needs {library}: pip install 'caputchin-gate[{extra}]'") from None

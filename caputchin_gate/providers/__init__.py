@@ -167,6 +167,16 @@ class Upstream(ABC):
         return Unavailable(outcome.cause)
 
 
+_LONGEST_KIND: Final = 20  # characters; what is longer may be a secret that was pasted into the wrong line
+
+
+def purposes_of(kind: type) -> dict[str, str]:
+    """What the docstrings of a kind and of `Upstream` say about the fields, a sentence each."""
+    text = f"{Upstream.__doc__}\n{kind.__doc__ or ''}"
+    described = re.findall(r"^\s*`?([a-z_]+)`?:\s+(\S.*)$", text, re.MULTILINE)
+    return {name: purpose[0].upper() + purpose[1:].rstrip(".") + "." for name, purpose in described}
+
+
 def token_key(kind: str, identity: str) -> bytes:
     """The digest under which another maker's token is claimed or kept from running twice, whoever verifies it."""
     return hashlib.blake2b(identity.encode(), digest_size=20, person=kind.encode()[:16]).digest()
@@ -180,7 +190,8 @@ def kinds() -> tuple[str, ...]:
 def load(kind: str) -> type[Upstream]:
     """The provider of a kind. Its module is imported now and not before."""
     if kind not in kinds():
-        raise ConfigurationError([Problem("kind", f"unknown provider {kind!r}", nearest(kind, kinds()))])
+        what = f"unknown provider {kind!r}" if len(kind) <= _LONGEST_KIND else "no provider has such a name"
+        raise ConfigurationError([Problem("kind", what, nearest(kind, kinds()))])
     for found in vars(import_module(f"{__name__}.{kind}")).values():
         if isinstance(found, type) and issubclass(found, Upstream) and getattr(found, "kind", None) == kind:
             return found

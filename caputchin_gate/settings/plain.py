@@ -12,13 +12,19 @@ from caputchin_gate.settings.reading import ANYTHING, Reader, Schema, Wrong, rea
 TEXT: Final[Schema] = {"type": "string", "minLength": 1}
 
 
-def one_or_more(one: Schema) -> Schema:
-    """A list, or one alone without brackets."""
-    return {"anyOf": [one, {"type": "array", "items": one}]}
+def one_or_more(one: Schema, least: int = 0) -> Schema:
+    """A list, or one alone without brackets. An empty list is one too, where `least` is 0."""
+    return {"anyOf": [one, {"type": "array", "items": one} | ({"minItems": least} if least else {})]}
 
 
 def three(one: Schema) -> Schema:
     return {"type": "array", "items": one, "minItems": 3, "maxItems": 3}
+
+
+def _text_or_number(pattern: str, low: float, high: float | None) -> Schema:
+    """A quantity with its unit, or a plain number of the base unit."""
+    number = {"type": "number", "minimum": low} | ({} if high is None else {"maximum": high})
+    return {"anyOf": [{"type": "string", "pattern": pattern}, number]}
 
 
 @reads({"type": "boolean"})
@@ -66,7 +72,7 @@ def whole(low: int, high: int) -> Reader[int]:
 
 
 def duration(low: float, high: float) -> Reader[float]:
-    @reads({"anyOf": [{"type": "string", "pattern": durations.DURATION}, {"type": "number", "minimum": 0}]})
+    @reads(_text_or_number(durations.DURATION, low, high))
     def read(value: object) -> float:
         if isinstance(value, int | float) and value < 0:
             raise Wrong("is negative")
@@ -82,7 +88,7 @@ def duration(low: float, high: float) -> Reader[float]:
 
 
 def size(low: int = 1, high: int | None = None) -> Reader[int]:
-    @reads({"anyOf": [{"type": "string", "pattern": durations.SIZE}, {"type": "number", "minimum": 0}]})
+    @reads(_text_or_number(durations.SIZE, low, high))
     def read(value: object) -> int:
         try:
             octets = durations.size(value)

@@ -16,7 +16,7 @@ _RECEIPT: Final = duration(10, LONGEST_LIFETIME)
 _PATH: Final = "/[^/\\\\]?"  # what no browser takes for another site
 
 
-@reads(one_or_more({"enum": list(map(str, Source))}))
+@reads(one_or_more({"enum": list(map(str, Source))}, least=1))
 def sources(value: object) -> frozenset[Source]:
     named = texts(value)
     for name in named:

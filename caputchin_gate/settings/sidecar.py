@@ -24,7 +24,7 @@ def address(value: object) -> tuple[str, int]:
     return host.strip("[]") if bracketed else host, int(port)
 
 
-@reads(one_or_more(TEXT))
+@reads(one_or_more(TEXT, least=1))
 def listening(value: object) -> tuple[Address, ...]:
     """Hosts and ports, or Unix sockets: one, or a list of them."""
     found = tuple(one_listening(typed) for typed in texts(value))
@@ -39,7 +39,7 @@ def one_listening(value: object) -> Address:
     return Address(*address(value)) if path is None else Address(path=path)
 
 
-@reads(one_or_more(TEXT), shown=False)
+@reads(one_or_more(TEXT, least=1), shown=False)
 def upstreams(value: object) -> tuple[Address, ...]:
     found = tuple(addresses.upstream(typed) for typed in texts(value))
     known = tuple(address for address in found if address is not None)

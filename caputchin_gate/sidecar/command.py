@@ -39,7 +39,7 @@ def prepare(path: str, typed: Mapping[str, Any], log: ServiceLog, *, alone: bool
         configuration = config.read(source.tables, must_guard=True)
         settings = relay_settings(configuration, alone=alone)
         if settings.admin is not None:
-            from caputchin_gate.sidecar.admin import process  # noqa: F401  what it needs is there, or missing at once
+            _have_admin()
         with log.trying(settings.log_format):
             tls, upstream_tls = listening_context(settings), upstream_context(settings)
             gate = gate_of(configuration, source.placed)
@@ -49,6 +49,15 @@ def prepare(path: str, typed: Mapping[str, Any], log: ServiceLog, *, alone: bool
                 problem = Problem("", "has nothing to serve", "set forward_auth, or verify in process")
                 raise ConfigurationError([problem])
     return Service(gate=gate, settings=settings, sockets=(), tls=tls, upstream_tls=upstream_tls)
+
+
+def _have_admin() -> None:
+    """Import here what the process of the admin address needs: it is forked whenever one is needed."""
+    try:
+        import caputchin_gate.sidecar.admin.process  # noqa: F401
+    except ModuleNotFoundError as missing:
+        problem = Problem("sidecar.admin", f"needs {missing.name}", "pip install 'caputchin-gate[sidecar]'")
+        raise ConfigurationError([problem]) from None
 
 
 def _say_where(service: Service) -> None:

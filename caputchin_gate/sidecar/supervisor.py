@@ -137,7 +137,7 @@ class Supervisor:
 
     def _reload(self) -> None:
         if self._next is not None:
-            self._refuse_reload("the last reload is not done yet")
+            tell(logging.ERROR, "reload-refused", "reload refused: the last one is not done yet")
             return
         self._manager.reloading()
         try:

@@ -78,6 +78,8 @@ class Upstreams:
 
     def next(self) -> Server:
         """The server whose turn it is."""
+        if len(self.servers) == 1:
+            return self.servers[0]
         server = self._choose(())
         assert server is not None
         return server

@@ -24,8 +24,9 @@ from caputchin_gate.sidecar.counters import Counts
 from caputchin_gate.sidecar.ledger import Snapshot
 from caputchin_gate.sidecar.settings import RelaySettings
 
-SAMPLE_SECONDS: Final = 5.0
-SAMPLES: Final = 121  # of ten minutes
+SAMPLE_SECONDS: Final = 2.5
+SAMPLES: Final = 241  # of ten minutes
+SHORTEST_CHART: Final = 60.0
 LAST_MINUTE: Final = 60.0
 MOST_ROWS: Final = 12
 
@@ -90,7 +91,8 @@ class Dashboard:
         before = next((sample for sample in past if now.at - sample.at <= LAST_MINUTE), now)
         seconds, decisions = max(now.at - before.at, 1.0), now.decisions - before.decisions
         recent = {key: times - past[0].verified.get(key, 0) for key, times in now.verified.items()}
-        bars, highest = chart(past)
+        charted = max(now.at - past[0].at, SHORTEST_CHART)
+        bars, highest = chart(past, charted)
         states = [seen.state for seen in snapshot.workers]
         counts = snapshot.counts
         rules = routes(counts)
@@ -111,7 +113,7 @@ class Dashboard:
             highest=highest,
             chart_admitted=now.admitted - past[0].admitted,
             chart_refused=now.refused - past[0].refused,
-            minutes=round((SAMPLES - 1) * SAMPLE_SECONDS / 60),
+            charted=charted,
             reasons=reasons(counts),
             routes=rules[:MOST_ROWS],
             more_routes=max(0, len(rules) - MOST_ROWS),
@@ -134,21 +136,23 @@ class Dashboard:
         )
 
 
-def chart(past: Sequence[Sample]) -> tuple[list[Bar], float]:
-    """Decisions a second between each two samples, the newest at the right; and the highest of them."""
+def chart(past: Sequence[Sample], seconds: float) -> tuple[list[Bar], float]:
+    """Decisions a second between each two samples, the newest at the right; and the highest of them.
+
+    seconds: how long the whole chart is
+    """
     steps = [
         (now, (now.admitted - then.admitted) / lasted, (now.refused - then.refused) / lasted, lasted)
         for then, now in pairwise(past)
         if (lasted := now.at - then.at) >= 1.0
     ]
     highest = max((admitted + refused for _, admitted, refused, _ in steps), default=0.0)
-    whole = (SAMPLES - 1) * SAMPLE_SECONDS
     ends = past[-1].at
     bars = []
     for now, admitted, refused, lasted in steps:
-        left = 100 * (1 - (ends - now.at + lasted) / whole)
-        if highest and left >= 0:
-            bars.append(Bar(left, 90 * lasted / whole, 100 * admitted / highest, 100 * refused / highest))
+        left = 100 * (1 - (ends - now.at + lasted) / seconds)
+        if highest:
+            bars.append(Bar(left, 90 * lasted / seconds, 100 * admitted / highest, 100 * refused / highest))
     return bars, highest
 
 
