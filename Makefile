@@ -66,7 +66,7 @@ proxies:
 # The providers' own packages, unmodified: widgets for the browser tests, clients of siteverify, and what the benchmarks
 # compare with.
 PACKAGES = @cap.js/widget@0.1.57 @cap.js/wasm@0.0.6 @cap.js/server@4.0.5 altcha@3.2.2 altcha-2@npm:altcha@2.3.0 \
-  @cloudflare/pages-plugin-turnstile@1.0.2 @friendlycaptcha/server-sdk@0.3.0 express-turnstile@1.0.8
+  @cloudflare/pages-plugin-turnstile@1.0.2 @friendlycaptcha/server-sdk@0.3.0 express-turnstile@1.0.8 htmx.org@2.0.4
 
 widgets: .widgets/.installed
 

@@ -15,8 +15,8 @@ from typing import Any, Final, TypeAlias, assert_never
 
 from caputchin_gate.awaited_body import AwaitedBody, in_time
 from caputchin_gate.body_pace import BodyPace
-from caputchin_gate.decision_log import logger, place_of
 from caputchin_gate.effects import BodyEnd, LastPiece
+from caputchin_gate.events import tell_broken
 from caputchin_gate.gate import Gate
 from caputchin_gate.kept_body import KeptBody
 from caputchin_gate.messages import RequestHead, Response
@@ -33,6 +33,7 @@ Application: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 Refuse: TypeAlias = Callable[[Scope, Receive, Decision, Response], Awaitable[Response]]
 
 DECISION: Final = "caputchin_gate"
+DECIDED_BY: Final = "caputchin_gate.by"  # the gate, in case it stands in front of the application twice
 OWN_HEADERS: Final = b"x-caputchin-"
 
 # After a refusal the client may still be sending. Closing on it at once would reset the connection before it has
@@ -70,6 +71,9 @@ class GateMiddleware:
 
     async def _guard(self, scope: Scope, receive: Receive, send: Send) -> None:
         head = head_of(scope)
+        if DECISION in scope and self.gate.stands(scope[DECISION], scope.get(DECIDED_BY), head):
+            await self.app(scope, receive, send)
+            return
         body = IncomingBody(receive, KeptBody(self.gate.budget), head.header("content-length"), self.gate.body_timeout)
         try:
             match await self.gate.ahandle(head, body.read):
@@ -77,7 +81,7 @@ class GateMiddleware:
                     await self.app(scope, receive, send)
                 case Admit(decision=decision, set_cookie=cookie):
                     # In place: what the application adds to its scope is for the middleware around it too.
-                    scope[DECISION] = decision
+                    scope[DECISION], scope[DECIDED_BY] = decision, self.gate
                     scope["headers"] = without_own_headers(scope["headers"])
                     await self.app(scope, body.replay(), send if cookie is None else setting(cookie, send))
                 case Answer(response=response, decision=decision):
@@ -104,7 +108,7 @@ class GateMiddleware:
         try:
             answered = await refuse(scope, body.replay() if body.is_whole() else gone, decision, own)
         except Exception as failure:
-            logger.error("a refusal could not be answered by the application: %s", place_of(failure))
+            tell_broken(failure, "a refusal could not be answered by the application")
             return own
         return stand_in(answered, own, head)
 

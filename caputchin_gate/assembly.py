@@ -6,6 +6,7 @@ Pure construction: nothing here decides about a request. What only shows when se
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -22,11 +23,22 @@ from caputchin_gate.route_tables import GuardedRoute
 from caputchin_gate.routes import RouteTable, Rule
 from caputchin_gate.secret import Secret
 from caputchin_gate.stores import Store
+from caputchin_gate.submissions import SubmissionLimit
 from caputchin_gate.tokens import Places
 from caputchin_gate.verification import Demands, Verifier
 
 if TYPE_CHECKING:
     from caputchin_gate.endpoints.sites import Endpoints
+
+
+def submission_limit(configuration: Configuration, store: Store) -> SubmissionLimit | None:
+    most = configuration.limits["submissions_per_minute"]
+    if most is None:
+        return None
+    own = configuration.in_process
+    keys = signing_keys(own["signing_key"], store)
+    counting_key = hmac.digest(keys[0], b"caputchin_gate counting submissions", "sha256")
+    return SubmissionLimit(most, counting_key, own["ipv6_prefix"])
 
 
 def signing_keys(configured: Sequence[Secret], store: Store) -> tuple[bytes, ...]:
@@ -63,7 +75,7 @@ def route_table(
     for route in configuration.routes:
         terms = _terms(route, configuration, verifiers, keys)
         rules.append(Rule(route.match, terms, route.table["method_override"], if_needed=route.if_needed))
-    return RouteTable(rules, configuration.top["exempt"])
+    return RouteTable(rules, configuration.top["exempt"] if configuration.routes else ())
 
 
 def _terms(
@@ -146,8 +158,12 @@ def warnings_of(configuration: Configuration) -> Iterator[Problem]:
                 fix = 'with token_from = ["header", "cookie"] a page can carry it in a cookie'
                 yield Problem(route.path, what, fix)
     own = any(isinstance(provider, InProcessProvider) for provider in configuration.providers.values())
-    if top["store"] == "memory" and (own or configuration.has_receipts):
+    needs_store = own or configuration.has_receipts or configuration.limits["submissions_per_minute"] is not None
+    if top["store"] == "memory" and needs_store:
         yield Problem("store", '"memory" knows one process only', 'with several workers use "sqlite"')
+    admin = configuration.sidecar["admin"]
+    if admin is not None and not admin.is_local:
+        yield Problem("sidecar.admin", f"{admin}: everybody who reaches that address reads routes and numbers")
     bundle = configuration.in_process["caputchin"]["widget"]
     if bundle is not None and HOST not in bundle[WIDGET]:
         what = f"{HOST.decode()} does not stand in it, so it is served as it is"

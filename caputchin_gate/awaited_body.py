@@ -24,17 +24,18 @@ class AwaitedBody:
     receive: the next piece of the body, never empty, or why none will come
     """
 
-    __slots__ = ("_kept", "_receive", "_unkept", "_working")
+    __slots__ = ("_kept", "_receive", "_unkept", "_unwritten", "_working")
 
     def __init__(self, kept: KeptBody, receive: Callable[[], Awaitable[Read]]) -> None:
         self._kept = kept
         self._receive = receive
+        self._unwritten: bytes | LastPiece | None = None  # was received, and belongs into a file
         self._unkept = b""  # the piece for which there was no room; in report mode the application gets it all the same
         self._working: asyncio.Future[Any] | None = None  # a thread, which may outlast a request that was cancelled
 
     async def read(self, max_memory: int) -> Read:
         """The next piece, kept for the application, or why none will come."""
-        read = await self._receive()
+        read, self._unwritten = self._unwritten or await self._receive(), None
         if isinstance(read, BodyEnd):
             return read
         piece = read.content if isinstance(read, LastPiece) else read
@@ -43,9 +44,25 @@ class AwaitedBody:
         self._unkept = piece
         return BodyEnd.NO_ROOM
 
+    def take(self, read: Read | None, max_memory: int) -> Read | None:
+        """The same with what was received already. None where nothing was, or where it belongs into a file: then
+        `read` gives it.
+        """
+        if read is None or isinstance(read, BodyEnd):
+            return read
+        piece = read.content if isinstance(read, LastPiece) else read
+        if self._kept.keep_in_memory(piece, max_memory):
+            return read
+        self._unwritten = read
+        return None
+
+    @property
+    def in_one_piece(self) -> bool:
+        return self._kept.in_one_piece and not self._unkept
+
     def only_piece(self) -> bytes | None:
-        """Everything that was read, where it is one piece in memory."""
-        return self._kept.only_piece() if not self._unkept else None
+        """Everything that was read, once; None where it is not in one piece."""
+        return self._kept.only_piece() if self.in_one_piece else None
 
     async def pieces(self) -> AsyncIterator[bytes]:
         """What was read, once, in its order."""

@@ -10,7 +10,8 @@ import math
 import os
 import time
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
 from caputchin_gate.effects import (
     AnyEffect,
@@ -37,6 +38,7 @@ T = TypeVar("T")
 
 THREADS: Final = 16
 MOST_ASKING: Final = 256
+_OF_STORE: Final = frozenset({Claim, Claimed, Count, Swap})
 DOWN_FOR: Final = 1.0  # seconds in which a store that did not answer is not waited for again
 
 
@@ -47,6 +49,10 @@ def no_body(max_memory: int) -> BodyEnd:
 
 async def ano_body(max_memory: int) -> BodyEnd:
     return BodyEnd.COMPLETE
+
+
+def _is_down(answer: object) -> bool:
+    return answer is ClaimResult.STORE_DOWN or isinstance(answer, StoreDown)
 
 
 def _no_answer(effect: AnyEffect) -> ClaimResult | StoreDown:
@@ -60,6 +66,8 @@ class World:
         self.client = client
         self.store = store
         self._awaited = store if isinstance(store, AwaitedStore) else None  # the same, where event loops can await it
+        self.store_operations = 0  # asked from event loops
+        self.store_failures = 0  # those of them that were not answered
         self._asking = 0
         self._down_until = -math.inf
         self._threads: tuple[int, ThreadPoolExecutor] | None = None
@@ -117,6 +125,20 @@ class World:
             case ReadBody():
                 raise AssertionError("the body is the door's to read")
 
+    def count(self, answer: object) -> None:
+        self.store_operations += 1
+        if _is_down(answer):
+            self.store_failures += 1
+
+    async def store_answers(self) -> bool:
+        """Ask it something that changes nothing. Nobody else's questions are in its way."""
+        import asyncio
+
+        key, now = b"does it answer", time.time()
+        if self._awaited is not None:
+            return not _is_down(await self._awaited.aclaimed(key, now, now))
+        return not _is_down(await asyncio.to_thread(self.store.claimed, key, now, now))
+
     async def _from_a_thread(self, effect: AnyEffect) -> Any:
         """Ask a store that has to wait. The threads are our own, so that the application's are free; who finds too
         many waiting already, or a store that just failed, is told at once that it does not answer (threats.md R30).
@@ -135,7 +157,7 @@ class World:
         if time.monotonic() < self._down_until:
             return _no_answer(effect)
         answer = self.perform(effect, no_body)
-        if answer is ClaimResult.STORE_DOWN or isinstance(answer, StoreDown):
+        if _is_down(answer):
             self._down_until = time.monotonic() + DOWN_FOR
         return answer
 
@@ -164,25 +186,64 @@ def run(
         policy.close()
 
 
+@dataclass(slots=True)
+class Ended(Generic[T]):
+    """The policy has come to its end."""
+
+    result: T
+
+
+def run_ahead(
+    policy: Coroutine[Effect[Any], Any, T],
+    world: World,
+    read_now: Callable[[int], bytes | LastPiece | BodyEnd | None],
+) -> Ended[T] | AnyEffect:
+    """Drive the policy for as long as nothing has to be waited for: to its end, or to an effect that has to wait."""
+    answer: Any = None
+    while True:
+        try:
+            effect = cast(AnyEffect, policy.send(answer))
+        except StopIteration as done:
+            return Ended(done.value)
+        answer = read_now(effect.max_memory) if isinstance(effect, ReadBody) else world.at_once(effect)
+        if answer is None:
+            return effect
+        if type(effect) in _OF_STORE:
+            world.count(answer)
+
+
 async def arun(
     policy: Coroutine[Effect[Any], Any, T],
     world: World,
     read: Callable[[int], Awaitable[bytes | LastPiece | BodyEnd]] = ano_body,
+    waits_for: AnyEffect | None = None,
 ) -> T:
-    """Drive the policy to its end without blocking the event loop."""
+    """Drive the policy to its end without blocking the event loop.
+
+    waits_for: where `run_ahead` has left it
+    """
     answer: Any = None
     try:
+        if waits_for is not None:
+            answer = await _awaited(waits_for, world, read)
+            if type(waits_for) in _OF_STORE:
+                world.count(answer)
         while True:
             try:
                 effect = policy.send(answer)
             except StopIteration as done:
                 result: T = done.value
                 return result
-            if isinstance(effect, ReadBody):
-                answer = await read(effect.max_memory)
-                continue
             answer = world.at_once(cast(AnyEffect, effect))
             if answer is None:
-                answer = await world.aperform(cast(AnyEffect, effect))
+                answer = await _awaited(cast(AnyEffect, effect), world, read)
+            if type(effect) in _OF_STORE:
+                world.count(answer)
     finally:
         policy.close()
+
+
+async def _awaited(
+    effect: AnyEffect, world: World, read: Callable[[int], Awaitable[bytes | LastPiece | BodyEnd]]
+) -> Any:
+    return await (read(effect.max_memory) if isinstance(effect, ReadBody) else world.aperform(effect))

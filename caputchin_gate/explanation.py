@@ -37,6 +37,7 @@ EVENTS: Final[Mapping[str, Event]] = {
     "an unreadable body": Reason.BODY_UNREADABLE,
     "a body over max_body": Reason.BODY_TOO_LARGE,
     "a body that breaks off": Reason.BODY_INCOMPLETE,
+    "too many submissions": Reason.RATE_LIMITED,
     "the provider is down": Unavailable(Cause.TIMEOUT),
     "the store is down": Unavailable(Cause.STORE),
     "too many at once": Unavailable(Cause.OVERLOADED),
@@ -207,6 +208,8 @@ def _places(terms: Terms) -> Iterator[str]:
 
 def outcomes_of(head: RequestHead, match: str, terms: Terms, settings: Settings) -> Iterator[Outcome]:
     for when, event in EVENTS.items():
+        if event is Reason.RATE_LIMITED and settings.submissions is None:
+            continue
         if isinstance(event, Reason):
             decision = Decision(event, route=match, method=head.method)
         else:

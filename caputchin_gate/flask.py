@@ -16,11 +16,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from typing import Any, Final, TypeVar, Unpack, overload
+from typing import Any, Final, TypeVar, Unpack, cast, overload
 
-from flask import Flask, Request, request
+from flask import Flask, Request, current_app, request
 from flask.typing import ResponseReturnValue
-from werkzeug.exceptions import HTTPException
+from markupsafe import Markup
+from werkzeug.exceptions import HTTPException, default_exceptions
 from werkzeug.routing import Rule
 from werkzeug.wrappers import Response
 
@@ -46,13 +47,24 @@ class Refused(HTTPException):
     """
 
     def __init__(self, decision: Decision, description: str, own: messages.Response) -> None:
-        super().__init__(description)
-        self.code = own.status
+        HTTPException.__init__(self, description)
         self.decision = decision
+        self.retry_after = None  # werkzeug's classes of some statuses look at it
         self._own = own
 
     def get_response(self, environ: object = None, scope: object = None) -> Response:
         return Response([self._own.body], self._own.status, list(self._own.headers))
+
+
+@functools.cache
+def _class_of(status: int) -> type[Refused]:
+    """Refusals with this status are werkzeug's exception for it too: Flask finds handlers of a status by that."""
+    return type("Refused", (Refused, default_exceptions[status]), {"__module__": __name__})
+
+
+def _refused(decision: Decision, environ: Environ, own: messages.Response) -> Refused:
+    words = words_of(decision, head_of(environ, None))
+    return _class_of(own.status)(decision, f"{words.happened} {words.advice}", own)
 
 
 def decision_of(request: Request) -> Decision | None:
@@ -78,6 +90,22 @@ def install(app: Flask, gate: Gate | None = None) -> None:
     if gate is None:
         gate = gate_from(_settings(app))
     app.wsgi_app = InstalledGate(app, app.wsgi_app, gate)  # type: ignore[method-assign]
+    app.add_template_global(functools.partial(captcha_widget, gate), "captcha_widget")
+
+
+def captcha_widget(gate: Gate, *, nonce: str | None = None, **attributes: str) -> Markup:
+    """The script for pages with guarded forms, `<form data-captcha>`; in a template `{{ captcha_widget() }}`.
+
+    nonce: of the page's content security policy; attributes: `locale="de"` becomes `data-locale="de"`
+    Raises ConfigurationError when the gate's provider has a widget of its own.
+    """
+    script = dict(gate.widget())
+    script["src"] = request.script_root + script["src"]
+    if nonce is not None:
+        script["nonce"] = nonce
+    script |= {f"data-{name.replace('_', '-')}": value for name, value in attributes.items()}
+    written = Markup("").join(Markup(' {}="{}"').format(name, value) for name, value in script.items())
+    return Markup("<script{} defer></script>").format(written)
 
 
 def _settings(app: Flask) -> dict[str, Any]:
@@ -109,7 +137,7 @@ def _refuse(app: Flask, environ: Environ, decision: Decision, own: messages.Resp
     """What the application answers to the exception: its own handler's answer, if it has one, else the gate's. What it
     does after each request, as adding headers, is done here too.
     """
-    refused = Refused(decision, _words(decision, environ), own)
+    refused = _refused(decision, environ, own)
     with app.request_context(environ):
         answered = app.finalize_request(app.handle_user_exception(refused), from_error_handler=True)
         return messages.Response(answered.status_code, tuple(answered.headers), answered.get_data())
@@ -142,7 +170,7 @@ def _marked(view: Callable[..., ResponseReturnValue], *, mark: Mark) -> Callable
     @functools.wraps(view)
     def admitted(*arguments: Any, **named: Any) -> ResponseReturnValue:
         demand(mark, name)
-        return view(*arguments, **named)
+        return cast(ResponseReturnValue, current_app.ensure_sync(view)(*arguments, **named))
 
     setattr(admitted, MARK, mark)
     return admitted
@@ -153,13 +181,8 @@ def demand(mark: Mark, name: str) -> Decision:
     decision = mark.decided(request.method, decision_of(request), name)
     if not mark.lets_run(decision):
         environ = request.environ
-        raise Refused(decision, _words(decision, environ), render(decision, head_of(environ, None)))
+        raise _refused(decision, environ, render(decision, head_of(environ, None)))
     return decision
-
-
-def _words(decision: Decision, environ: Environ) -> str:
-    words = words_of(decision, head_of(environ, None))
-    return f"{words.happened} {words.advice}"
 
 
 # Finding what is marked

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
@@ -11,15 +12,16 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypedDict, TypeVar, Unpack
 
 from caputchin_gate import config
-from caputchin_gate.assembly import route_table, signing_keys, verifiers_of, warnings_of
+from caputchin_gate.assembly import route_table, signing_keys, submission_limit, verifiers_of, warnings_of
 from caputchin_gate.client_address import TrustedProxies, client_of, looks_proxied
 from caputchin_gate.clock import Clock
 from caputchin_gate.config import Configuration
-from caputchin_gate.decision_log import log_decision, logger, place_of, words_of
-from caputchin_gate.drivers import World, ano_body, arun, no_body, run
+from caputchin_gate.decision_log import log_decision, words_of
+from caputchin_gate.drivers import Ended, World, ano_body, arun, no_body, run, run_ahead
 from caputchin_gate.effects import BodyEnd, Effect, LastPiece
 from caputchin_gate.endpoints.answers import refused
 from caputchin_gate.errors import ConfigurationError, Problem
+from caputchin_gate.events import tell, tell_broken
 from caputchin_gate.http_client import HttpClient
 from caputchin_gate.kept_body import Budget
 from caputchin_gate.marks import MarkedView, rules_of
@@ -29,7 +31,9 @@ from caputchin_gate.policy import Answer, PassOn, Ruling, Settings, opens_websoc
 from caputchin_gate.provider_tables import InProcessProvider
 from caputchin_gate.providers import Upstream
 from caputchin_gate.route_tables import Route
+from caputchin_gate.routes import Exempt, Rule
 from caputchin_gate.secret import Secret
+from caputchin_gate.secret_health import SecretHealth
 from caputchin_gate.settings import TOP
 from caputchin_gate.sources import gather
 from caputchin_gate.stores import AwaitedStore, Store, open_store
@@ -78,6 +82,9 @@ class GateOptions(TypedDict, total=False):
 
 T = TypeVar("T")
 
+OWN_WIDGET: Final = frozenset({"caputchin", "captchaapi"})  # the kinds whose tokens our widget makes in process
+TOKEN_FIELD: Final = "caputchin-token"  # the field that it fills unless told otherwise
+
 SYSTEM_CLOCK: Final = Clock(now=time.time, monotonic=time.monotonic, random_bytes=os.urandom)
 
 
@@ -111,7 +118,6 @@ class Gate:
         self._listeners: list[Callable[[Decision], object]] = []
         self._store: Store = open_store(top["store"])
         self._world = World(HttpClient(connections=configuration.limits["verifications"]), self._store)
-        self._limits = configuration.limits
         self.budget = Budget(configuration.limits["kept_bytes"])
         trusted = TrustedProxies(top["trusted_proxies"], top["forwarded_header"])
         in_process = any(isinstance(provider, InProcessProvider) for provider in configuration.providers.values())
@@ -134,19 +140,25 @@ class Gate:
             trusted_proxies=trusted,
             allowed_origins=frozenset(domains),
             report_only=top["mode"] == "report",
+            submissions=submission_limit(configuration, self._store),
             log_key=log_key,
         )
         self._guards = bool(configuration.routes)
+        upstreams = [provider for provider in configuration.providers.values() if isinstance(provider, Upstream)]
+        self.uses_store = (
+            in_process or configuration.has_receipts or not all(provider.single_use for provider in upstreams)
+        )
         self._is_asked = top["forward_auth"] is not None
         self.serves_own_paths = in_process or self._is_asked
         self._own_paths = configuration.in_process["mount"] + "/" if self.serves_own_paths else None
         self.body_timeout: float = configuration.limits["body_timeout"]
         self.untouched = self._settings.routes.untouched
         self.trusted_proxies = trusted
-        self._expects_no_proxy = (in_process or configuration.has_receipts) and not top["trusted_proxies"]
+        tells_clients_apart = in_process or configuration.has_receipts or self._settings.submissions is not None
+        self._expects_no_proxy = tells_clients_apart and not top["trusted_proxies"]
         self.warnings = tuple(map(placed, warnings_of(configuration)))
         for warning in self.warnings:
-            logger.warning("%s", warning)
+            tell(logging.WARNING, "setting-warning", warning)
 
     # By hand
 
@@ -180,12 +192,45 @@ class Gate:
         states = self._traffic.states(self._settings.verification.clock.now())
         return {site_key: words_of(state) for site_key, state in states.items()}
 
+    # For those who watch over it
+
+    def secrets(self) -> dict[str, SecretHealth]:
+        """What the providers said about their secrets, by name; only those that said anything."""
+        known = self._settings.verification.secrets
+        return {name: known[id(verifier)] for name, verifier in self._verifiers.items() if id(verifier) in known}
+
+    @property
+    def verifying(self) -> int:
+        """Verifications by providers that are under way."""
+        return len(self._settings.verification.in_flight)
+
+    @property
+    def store_use(self) -> tuple[int, int]:
+        """How often the store was asked by asynchronous doors, and how often it did not answer."""
+        return self._world.store_operations, self._world.store_failures
+
+    async def store_answers(self) -> bool:
+        """Whether the store can be reached now; asking it changes nothing."""
+        return await self._world.store_answers()
+
     @property
     def policy(self) -> Settings:
         """All that decides about requests, for those who explain or audit it."""
         return self._settings
 
     # For the doors
+
+    def widget(self) -> Mapping[str, str]:
+        """The attributes of the script that a page with a guarded form loads; `src` without a mount prefix.
+
+        Raises ConfigurationError when the default provider has a widget of its own.
+        """
+        default = self._configuration.providers[self._configuration.default_provider]
+        if not isinstance(default, InProcessProvider) or default.kind not in OWN_WIDGET:
+            what = "has a widget of its own"
+            raise ConfigurationError([Problem("provider", what, "put it into the page as its provider says")])
+        src = {"src": f"{self._configuration.in_process['mount']}/captcha.js"}
+        return src if default.token_field == TOKEN_FIELD else {**src, "data-field": default.token_field}
 
     def guarding(self, views: Iterable[MarkedView]) -> Gate:
         """This gate with the rules of marked views (`marks.py`) beside its own: another one for one application, that
@@ -204,7 +249,7 @@ class Gate:
         added = tuple(warning for warning in warnings_of(configuration) if warning not in known)
         other.warnings = (*self.warnings, *added)
         for warning in added:
-            logger.warning("%s", warning)
+            tell(logging.WARNING, "setting-warning", warning)
         return other
 
     def must_guard(self) -> None:
@@ -219,6 +264,16 @@ class Gate:
         if self._is_asked:
             what = "can't be answered through WSGI, which does not tell header names apart"
             raise ConfigurationError([Problem("forward_auth", what, "use `caputchin-gate serve`, or an ASGI server")])
+
+    def stands(self, earlier: Decision, by: object, head: RequestHead) -> bool:
+        """Whether a decision about a request stands that a gate further out has made of it: this one, by the same rule.
+
+        Its token is spent, and verifying it again would refuse it. Another rule may ask for more, so it decides anew.
+        """
+        if not isinstance(by, Gate) or by._world is not self._world:
+            return False
+        found = self._settings.routes.match(head)
+        return isinstance(found, Rule | Exempt) and found.match == earlier.route
 
     def handle(self, head: RequestHead, read: Callable[[int], bytes | LastPiece | BodyEnd] = no_body) -> Ruling:
         """What shall happen to a request that is not `untouched`; `read` gives its body piece by piece."""
@@ -235,6 +290,26 @@ class Gate:
         """The same for asynchronous doors. A cancelled request never gets a ruling, so it is never admitted."""
         return await self._ruled(handle(head, self._settings), head, read)
 
+    def handle_at_once(
+        self,
+        head: RequestHead,
+        read_now: Callable[[int], bytes | LastPiece | BodyEnd | None],
+        read: Callable[[int], Awaitable[bytes | LastPiece | BodyEnd]],
+    ) -> Ruling | Coroutine[Any, Any, Ruling]:
+        """The ruling where nothing has to be waited for, else a coroutine that waits for it.
+
+        read_now: gives what `read` would, None where that has to be waited for
+        """
+        self._notice_proxy(head)
+        policy = handle(head, self._settings)
+        try:
+            ended = run_ahead(policy, self._world, read_now)
+        except Exception as failure:
+            return self._report(self._broken(failure, head), head)
+        if isinstance(ended, Ended):
+            return self._report(ended.result, head)
+        return self._ruled_later(arun(policy, self._world, read, ended), head)
+
     async def aserve(
         self, head: RequestHead, read: Callable[[int], Awaitable[bytes | LastPiece | BodyEnd]] = ano_body
     ) -> Ruling:
@@ -248,8 +323,11 @@ class Gate:
         read: Callable[[int], Awaitable[bytes | LastPiece | BodyEnd]],
     ) -> Ruling:
         self._notice_proxy(head)
+        return await self._ruled_later(arun(policy, self._world, read), head)
+
+    async def _ruled_later(self, running: Coroutine[Any, Any, Ruling | None], head: RequestHead) -> Ruling:
         try:
-            ruling = await arun(policy, self._world, read)
+            ruling = await running
         except Exception as failure:
             ruling = self._broken(failure, head)
         return self._report(ruling, head) if ruling is not None else PassOn()
@@ -260,11 +338,12 @@ class Gate:
             self._expects_no_proxy = False
             # A server that believes forwarding headers itself may call anything a peer.
             peer = client_of(head, self._settings.trusted_proxies) or "a peer without an address"
-            logger.warning("%s forwards requests and is not in trusted_proxies: all its visitors are one client", peer)
+            message = f"{peer} forwards requests and is not in trusted_proxies: all its visitors are one client"
+            tell(logging.WARNING, "proxy-not-trusted", message, peer=peer)
 
     def _broken(self, failure: Exception, head: RequestHead) -> Ruling:
         """Whatever breaks between match and verdict is a refusal (threats.md R5); the gate's own paths speak JSON."""
-        logger.error("internal error: %s", place_of(failure))
+        tell_broken(failure)
         path = head.path.removeprefix(head.root_path)
         if self._own_paths is not None and path.startswith(self._own_paths):
             return Answer(refused(503, "unavailable", retry_after=5))
@@ -296,7 +375,7 @@ class Gate:
             try:
                 listener(decision)
             except Exception as failure:
-                logger.error("a listener of decisions failed: %s", place_of(failure))
+                tell_broken(failure, "a listener of decisions failed")
         return ruling
 
     # The end

@@ -104,13 +104,18 @@ class KeptBody:
             self._blocks.append(piece)
         return True
 
+    @property
+    def in_one_piece(self) -> bool:
+        """Whether it can be handed over without a file or a copy, also when nothing of it came."""
+        return self._file is None and self._last is None and len(self._blocks) <= 1
+
     def only_piece(self) -> bytes | None:
-        """Hand everything over at once; None where that would take a file or a copy."""
-        if self._file is not None or self._last is not None or len(self._blocks) != 1:
+        """Hand everything over at once, where it is in one piece."""
+        if not self.in_one_piece:
             return None
-        (piece,) = self._blocks
+        piece = bytes(self._blocks[0]) if self._blocks else b""
         self.close()
-        return bytes(piece)
+        return piece
 
     def pieces(self, block: int = BLOCK) -> Iterator[bytes]:
         """Hand everything over, and forget it on the way."""

@@ -8,14 +8,15 @@ Frameworks differ in how a view is marked and found; their doors do that and han
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypedDict
 from urllib.parse import quote
 
-from caputchin_gate.decision_log import logger
 from caputchin_gate.errors import ConfigurationError, Problem
+from caputchin_gate.events import tell
 from caputchin_gate.route_tables import Route
 from caputchin_gate.verdict import Decision, Reason
 
@@ -62,9 +63,8 @@ class Mark:
             return decision
         if not self._asks(method):
             return Decision(Reason.UNGUARDED, method=method)
-        logger.error(
-            "view %s was reached without a decision: the gate is not in front of it, or sees it on another path", view
-        )
+        why = "the gate is not in front of it, or sees it on another path"
+        tell(logging.ERROR, "view-unguarded", f"view {view} was reached without a decision: {why}", view=view)
         return Decision(Reason.MISCONFIGURED, method=method, details=("no decision",))
 
     def lets_run(self, decision: Decision) -> bool:

@@ -1,6 +1,7 @@
 """The policy: what happens to one request. Everything that decides is here or below; doors only translate.
 
     matched?  no rule -> PassOn     several rules that differ -> refused
+    too many? of this client lately: refused, if there is a limit
     receipt?  of a submission that was verified lately: admitted, and no token is looked for
     token?    found, missing, ambiguous, unreadable
     verdict?  what the verification says about it
@@ -21,6 +22,7 @@ from caputchin_gate.messages import RequestHead, Response
 from caputchin_gate.receipt import ID_BYTES, Receipt, Receipts
 from caputchin_gate.refusals import NO_STORE, render, wants_json
 from caputchin_gate.routes import Ambiguous, Exempt, RouteTable, Rule
+from caputchin_gate.submissions import SubmissionLimit, over_limit
 from caputchin_gate.tokens import BodySearch, Found, Missing, Outcome, Places, Refused, begin
 from caputchin_gate.values import value
 from caputchin_gate.verdict import (
@@ -83,6 +85,7 @@ class Settings:
     trusted_proxies: TrustedProxies
     allowed_origins: frozenset[str] = frozenset()
     report_only: bool = False
+    submissions: SubmissionLimit | None = None
     log_key: bytes = b""
 
 
@@ -166,6 +169,12 @@ async def decide(head: RequestHead, terms: Terms, settings: Settings, route: str
     """Use the receipt if there is one, else find the token and have it verified; decide."""
     monotonic = settings.verification.clock.monotonic
     started = monotonic()
+    if settings.submissions is not None:
+        client = client_of(head, settings.trusted_proxies)
+        pause = await over_limit(client, settings.submissions, settings.verification.clock.now())
+        if pause is not None:
+            elapsed = monotonic() - started
+            return Decision(Reason.RATE_LIMITED, route=route, method=head.method, elapsed=elapsed, retry_after=pause)
     receipt = await use_receipt(head, terms.receipts, settings) if terms.receipts is not None else None
     if receipt is not None:
         return Decision(
@@ -178,16 +187,19 @@ async def decide(head: RequestHead, terms: Terms, settings: Settings, route: str
     match await find_token(head, terms):
         case Found(candidate=candidate):
             visitor = Visitor(client_of(head, settings.trusted_proxies))
+            asked_at = monotonic()
             verdict, provider = await verify(
                 terms.verifiers, candidate.value, candidate.field, visitor, terms.demands, settings.verification
             )
+            now = monotonic()
             return Decision(
                 reason_of(verdict, terms),
                 provider,
                 route,
                 verdict,
                 method=head.method,
-                elapsed=monotonic() - started,
+                elapsed=now - started,
+                verified_in=now - asked_at,
                 retry_after=verdict.retry_after if isinstance(verdict, Unavailable) else None,
                 token_digest=_digest(candidate.value.encode(), settings),
             )

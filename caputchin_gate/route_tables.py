@@ -146,7 +146,7 @@ def _pattern_problems(routes: Sequence[GuardedRoute], top: Table) -> Iterator[Pr
         for route in routes
     ]
     try:
-        RouteTable(rules, top["exempt"])
+        RouteTable(rules, top["exempt"] if rules else ())  # without any, marked views are still to come, or it is told
     except ConfigurationError as failure:
         yield from where_typed(failure.problems, routes, top)
 

@@ -244,7 +244,7 @@ def marked_views(routes: Iterable[Any], prefix: tuple[str | Variable, ...] = ())
     """All marked endpoints, each with its route, also those of mounted applications that have no gate of their own."""
     for route in _flat(routes):
         kind = getattr(route, "original_route", route)
-        path = (*prefix, *_pieces(getattr(route, "path", "")))
+        path = (*prefix, *_pieces(getattr(route, "path", None) or ""))
         if isinstance(kind, Mount | Host):
             if not _is_guarded(getattr(route, "app", None)):
                 yield from marked_views(route.routes, path)

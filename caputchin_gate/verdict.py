@@ -148,6 +148,7 @@ class Decision:
     verdict: Verdict | None = None
     method: str | None = None
     elapsed: float = 0.0  # seconds from the first look at the request to the decision, the wait for its body included
+    verified_in: float | None = None  # those of them that the verification of a token took, None where there was none
     retry_after: float | None = None
     http_status: int | None = None  # where one reason has several: 415 for an encoding, 408 for a body that never comes
     would_refuse: Reason | None = None  # in report mode: the reason of the refusal that did not happen

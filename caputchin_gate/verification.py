@@ -20,6 +20,7 @@ from caputchin_gate.engines import FORGED, LEEWAY, Engine, Solved
 from caputchin_gate.messages import HttpReply
 from caputchin_gate.providers import Retry, Submission, Upstream, token_key
 from caputchin_gate.quotas import Quota
+from caputchin_gate.secret_health import SecretHealth
 from caputchin_gate.traffic import USED, Traffic
 from caputchin_gate.values import value
 from caputchin_gate.verdict import OUTAGES, Cause, Failed, Misconfigured, Passed, Reason, Unavailable, Verdict
@@ -90,6 +91,9 @@ class InFlight:
     def leave(self, key: bytes) -> None:
         self._keys.pop(key, None)
 
+    def __len__(self) -> int:
+        return len(self._keys)
+
 
 class Breaker:
     """Stops asking a provider that keeps failing: refuses faster, and never falls back to a weaker check (R5).
@@ -131,10 +135,14 @@ class Verification:
     clock: Clock
     in_flight: InFlight
     breakers: dict[int, Breaker] = field(default_factory=dict)
+    secrets: dict[int, SecretHealth] = field(default_factory=dict)
     traffic: Traffic = field(default_factory=Traffic)
 
     def breaker_of(self, provider: Upstream) -> Breaker:
         return self.breakers.setdefault(id(provider), Breaker())
+
+    def secret_of(self, provider: Upstream) -> SecretHealth:
+        return self.secrets.setdefault(id(provider), SecretHealth())
 
 
 async def verify(
@@ -307,6 +315,7 @@ async def _call(provider: Upstream, token: str, visitor: Visitor, shared: Verifi
             break
         await Sleep(pause)
     breaker.learn(verdict, clock.monotonic())
+    shared.secret_of(provider).learn(provider, verdict, clock.monotonic())
     return without_echoes(verdict, token, provider.revealed_secret)
 
 

@@ -17,8 +17,8 @@ from typing import IO, Any, Final, TypeAlias, assert_never
 
 from werkzeug.wsgi import get_content_length, get_input_stream
 
-from caputchin_gate.decision_log import logger, place_of
 from caputchin_gate.effects import BodyEnd, LastPiece
+from caputchin_gate.events import tell_broken
 from caputchin_gate.gate import Gate
 from caputchin_gate.kept_body import KeptBody
 from caputchin_gate.messages import RequestHead, Response
@@ -33,6 +33,7 @@ Application: TypeAlias = Callable[[Environ, StartResponse], Iterable[bytes]]
 Refuse: TypeAlias = Callable[[Environ, Decision, Response], Response]
 
 DECISION: Final = "caputchin_gate"
+DECIDED_BY: Final = "caputchin_gate.by"  # the gate, in case it stands in front of the application twice
 OWN_HEADERS: Final = "HTTP_X_CAPUTCHIN_"
 PIECE: Final = 64 * 1024
 LINGER_BYTES: Final = 2 * 1024 * 1024
@@ -64,13 +65,15 @@ class GateMiddleware:
 
     def _guard(self, environ: Environ, start_response: StartResponse, raw_path: str | None) -> Iterable[bytes]:
         head = head_of(environ, raw_path)
+        if DECISION in environ and self.gate.stands(environ[DECISION], environ.get(DECIDED_BY), head):
+            return self.app(environ, start_response)
         body = IncomingBody(environ, KeptBody(self.gate.budget))
         match self.gate.handle(head, body.read):
             case PassOn():
                 return self.app(environ, start_response)
             case Admit(decision=decision, set_cookie=cookie):
                 admit(environ, body)
-                environ[DECISION] = decision
+                environ[DECISION], environ[DECIDED_BY] = decision, self.gate
                 return self.app(environ, start_response if cookie is None else setting(cookie, start_response))
             case Answer(response=response, decision=decision):
                 if self._refuse is not None and decision is not None and response.status == decision.status:
@@ -87,7 +90,7 @@ def _refused(
         stream = body.replay() if body.is_whole() else io.BytesIO()
         answered = refuse({**environ, "wsgi.input": stream}, decision, own)
     except Exception as failure:
-        logger.error("a refusal could not be answered by the application: %s", place_of(failure))
+        tell_broken(failure, "a refusal could not be answered by the application")
         return own
     return stand_in(answered, own, head)
 

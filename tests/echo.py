@@ -38,12 +38,12 @@ runs = 0
 begun = 0
 
 
-def make_gate(protect: Sequence[str | Route] = PROTECT) -> Gate:
+def make_gate(protect: Sequence[str | Route] = PROTECT, exempt: Sequence[str] = ("POST /hooks/stripe",)) -> Gate:
     return Gate(
         provider="caputchin",
         verification="in-process",
         protect=protect,
-        exempt=["POST /hooks/stripe"],
+        exempt=exempt,
         store=os.environ.get("GATE_STORE", "memory"),
         limits=json.loads(os.environ.get("GATE_LIMITS", "{}")),
         in_process={

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from fastapi import Depends, FastAPI
 from flask import Flask
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,6 +25,8 @@ from caputchin_gate.asgi import GateMiddleware as AsgiGate
 from caputchin_gate.audit import Audit, Standing, audit
 from caputchin_gate.audit.applications import CantLoad, endpoints_of, load
 from caputchin_gate.audit.paths import AppPath, Variable, examples
+from caputchin_gate.fastapi import require_human as fastapi_mark
+from caputchin_gate.flask import require_human as flask_mark
 from caputchin_gate.wsgi import GateMiddleware as WsgiGate
 from tests.audited import GATE_TOML
 from tests.servers import ROOT, Server, serve
@@ -238,6 +241,22 @@ def test_it_looks_through_what_is_around_a_flask_application() -> None:
     site.wsgi_app = WsgiGate(site.wsgi_app, gate=gate("/x"))  # type: ignore[method-assign]
     assert of(site, "/x").rows == bare
     assert of(WsgiGate(site, gate=gate("/x")), "/x").rows == bare
+
+
+def test_a_marked_view_is_protected_by_its_mark() -> None:
+    site, api = Flask("site"), FastAPI()
+
+    def answer() -> str:
+        return "ran"
+
+    site.add_url_rule("/marked", "marked", flask_mark(answer), methods=["POST", "PUT"])
+    site.add_url_rule("/half", "half", flask_mark(methods=["POST"])(answer), methods=["POST", "PUT"])
+    api.post("/marked", dependencies=[Depends(fastapi_mark)])(answer)
+    api.post("/bare")(answer)
+    half = [("PUT",)]
+    assert [row.methods for row in of(site, "/x").standing(Standing.UNPROTECTED)] == half
+    assert [row.path for row in of(api, "/x").standing(Standing.UNPROTECTED)] == ["/bare"]
+    assert of(api, "/x").standing(Standing.PROTECTED)[0].rules == ("require_human",)
 
 
 def test_what_it_can_not_look_into_is_open_unless_a_rule_guards_all_of_it() -> None:

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import select
+import shlex
 import signal
 import socket
 import subprocess
@@ -18,6 +19,8 @@ from pathlib import Path
 import pytest
 
 from caputchin_gate import __version__, load_gate
+from caputchin_gate.cli import main
+from caputchin_gate.cli.parser import load, names, whole_parser
 from caputchin_gate.effects import BodyEnd
 from caputchin_gate.engines.solver import solve
 from caputchin_gate.messages import RequestHead
@@ -65,6 +68,7 @@ def assert_wrong_use(done: subprocess.CompletedProcess[str], why: str) -> None:
         (["demo", "--host", "a..b"], "can't listen on a..b port 8000: not a host name"),
         (["demo", "--host", "192.0.2.1"], "can't listen on 192.0.2.1 port 8000"),
         (["check"], "required: gate.toml"),
+        (["check", "a.toml", "--json"], "unrecognized arguments: --json"),
         (["check", "a.toml", "b.toml"], "unrecognized arguments: b.toml"),
         (["verify"], "required: gate.toml"),
         (["verify", "gate.toml"], "one token"),
@@ -76,30 +80,51 @@ def assert_wrong_use(done: subprocess.CompletedProcess[str], why: str) -> None:
         (["explain", "gate.toml", "POST", "signup"], "'signup' is no path"),
         (["explain", "gate.toml", "POST", "/signup", "-H", "no field"], "'no field' is no header field"),
         (["explain", "absent.toml", "POST", "/signup"], "absent.toml: can't be read"),
+        (["explain", ".", "POST", "/signup"], "can't be read: Is a directory"),
+        (["explain", "x" * 5000, "POST", "/signup"], "can't be read: File name too long"),
+        (["audit", "gate.toml"], "required: APP"),
+        (["audit", "absent.toml", "shop:app"], "absent.toml: can't be read"),
+        (["completion"], "required: SHELL"),
+        (["completion", "csh"], "invalid choice: 'csh'"),
         (["serve"], "required: gate.toml"),
         (["serve", "absent.toml"], "absent.toml: can't be read"),
         (["serve", "gate.toml", "--workers", "many"], "'many' is not a whole number"),
     ],
 )
-def test_wrong_use_is_one_line_on_stderr_and_exit_2(arguments: list[str], why: str, tmp_path: Path) -> None:
-    assert_wrong_use(typed(*arguments, folder=tmp_path), why)
+def test_wrong_use_is_one_line_on_stderr_and_exit_2(
+    arguments: list[str], why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code = main(arguments)
+    assert_wrong_use(subprocess.CompletedProcess(arguments, code, *capsys.readouterr()), why)
 
 
 def test_version_and_help_are_answers_on_stdout() -> None:
     version, explained = typed("--version"), typed("--help")
     assert (version.returncode, version.stdout, version.stderr) == (0, f"caputchin-gate {__version__}\n", "")
     assert (explained.returncode, explained.stderr) == (0, "")
-    assert all(f"\n    {command} " in explained.stdout for command in ("demo", "serve", "check", "verify"))
+    assert all(f"\n  {command} " in explained.stdout for command in names())
 
 
-def test_a_reader_that_goes_away_is_no_error() -> None:
-    read, write = os.pipe()
-    os.close(read)
-    done = subprocess.run(
-        [*COMMAND, "--help"], stdout=write, stderr=subprocess.PIPE, text=True, timeout=PATIENCE, check=False
-    )
-    os.close(write)
-    assert (done.returncode, done.stderr) == (0, "")
+@pytest.mark.parametrize("command", ["", *names()])
+def test_help_fits_a_terminal_has_no_colours_and_names_examples_and_exit_codes(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert main([*command.split(), "--help"]) == 0
+    text = capsys.readouterr().out
+    assert max(map(len, text.splitlines())) <= 80
+    assert "\x1b" not in text
+    if command:
+        assert f"\n  caputchin-gate {command}" in text.partition("\nexamples:")[2]
+        assert re.search(r"\nexit code:\n(  \d  .+\n)*  2  wrong use", text)
+
+
+@pytest.mark.parametrize("name", names())
+def test_the_examples_of_the_help_can_be_typed(name: str) -> None:
+    for example in load(name).EXAMPLES:
+        whole_parser().parse_args(shlex.split(re.split(r" [<>|]", example)[0]))
 
 
 # check

@@ -6,6 +6,7 @@ start (NAMESPACE); every name that the public interface exports is imported.
 
 from __future__ import annotations
 
+import ast
 import copy
 import re
 import subprocess
@@ -18,9 +19,12 @@ from typing import Any
 import pytest
 
 from caputchin_gate import Decision, Reason, config, load_gate
+from caputchin_gate.decision_log import log_decision
 from caputchin_gate.errors import Problem
+from caputchin_gate.events import hand_to
 from caputchin_gate.refusal_texts import LANGUAGES
 from caputchin_gate.refusals import _notice_of
+from caputchin_gate.service_log.lines import json_line, text_line
 from caputchin_gate.settings import (
     ALTCHA,
     CAP,
@@ -69,7 +73,7 @@ TABLES = (
     SIDECAR_TIMEOUTS,
 )
 # No request is decided for one of these in this version.
-NOT_YET = {Reason.UNGUARDED, Reason.RATE_LIMITED}
+NOT_YET = {Reason.UNGUARDED}
 
 
 def name(value: object) -> str | None:
@@ -250,3 +254,47 @@ def test_every_reason_is_explained_as_it_is_answered(reason: Reason) -> None:
         decision = Decision(reason)
         assert row.startswith(f"| `{reason}` | {decision.status} | `{decision.error_codes[0]}` |")
         assert row.endswith(f"| {LANGUAGES['en'].notices[_notice_of(reason)].title} |")
+
+
+# docs/logging.md
+
+
+def told_events() -> Iterator[tuple[str, set[str]]]:
+    """Every event that some line of code tells of, with the names of the fields that stand there."""
+    for file in (ROOT / "caputchin_gate").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            match node:
+                case ast.Call(
+                    func=ast.Name(id="tell") | ast.Attribute(attr="take"),
+                    args=[_, ast.Constant(value=str(event)), *_],
+                    keywords=keywords,
+                ):
+                    yield event, {keyword.arg for keyword in keywords if keyword.arg is not None}
+
+
+def test_every_event_of_the_log_is_listed_with_its_fields() -> None:
+    page = (ROOT / "docs" / "logging.md").read_text()
+    rows = dict(
+        re.findall(r"^\| `([a-z-]+)` \|(.*)$", page.partition("## Events")[2].partition("### ")[0], re.MULTILINE)
+    )
+    told = list(told_events())
+    assert {event for event, _ in told} | {"log-dropped"} == set(rows)
+    for event, fields in told:
+        assert [field for field in sorted(fields) if f"`{field}`" not in rows[event]] == []
+
+
+def test_the_lines_in_the_docs_are_what_a_decision_is_logged_as() -> None:
+    page = ROOT / "docs" / "logging.md"
+    (as_json,), (as_text,) = blocks(page, "json"), blocks(page, "text")
+    taken: list[tuple[int, str, object, Any]] = []
+    hand_to(lambda *event: taken.append(event))
+    try:
+        log_decision(Decision(Reason.TOKEN_MISSING, route="POST /contact", method="POST", elapsed=0.000212))
+    finally:
+        hand_to(None)
+    [(_, event, message, fields)] = taken
+    time = "2026-05-04T09:08:07.123456Z"
+    assert json_line(time, 4711, "info", event, message, fields).decode() == as_json
+    assert text_line(time, 4711, "info", event, message, fields).decode() == as_text
+    table = page.read_text().partition("### decision")[2]
+    assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == set(fields)

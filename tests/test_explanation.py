@@ -120,9 +120,10 @@ def test_it_tells_where_a_token_is_looked_for_and_what_else_is_asked(
 
 
 def test_every_reason_that_is_ever_decided_has_its_event() -> None:
-    gate = Gate(provider="caputchin", verification="in-process", store="memory", protect=["POST /x"])
+    limits = {"submissions_per_minute": 5}
+    gate = Gate(provider="caputchin", verification="in-process", store="memory", protect=["POST /x"], limits=limits)
     told = explain(RequestHead("POST", "/x"), gate.policy)
-    elsewhere = ADMITTING | {Reason.TARGET_AMBIGUOUS, Reason.RATE_LIMITED}
+    elsewhere = ADMITTING | {Reason.TARGET_AMBIGUOUS}
     assert {outcome.reason for outcome in told.outcomes} == set(Reason) - elsewhere | {Reason.VERIFIED}
     assert [outcome.when for outcome in told.outcomes] == list(EVENTS)
 

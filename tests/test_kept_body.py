@@ -82,7 +82,7 @@ def test_a_body_in_one_piece_is_handed_over_as_it_came(memory: Budget, disk: Bud
     assert kept.keep(piece, MEBIBYTE)
     assert kept.only_piece() is piece
     assert memory.used == 0
-    assert kept.only_piece() is None
+    assert kept.only_piece() == b""
 
 
 def test_a_body_in_several_pieces_or_in_a_file_is_not_handed_over_as_one(memory: Budget, disk: Budget) -> None:

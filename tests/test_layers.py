@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parent.parent / "caputchin_gate"
 
 # Read from the ground up, and each row from left to right; a folder counts as one file.
 LEVELS = (
-    ("__init__", "values", "errors", "secret", "clock", "messages", "verdict", "effects"),
+    ("__init__", "values", "errors", "secret", "clock", "messages", "verdict", "effects", "events"),
     (
         "durations",
         "toml_places",
@@ -36,8 +36,10 @@ LEVELS = (
         "traffic",
         "quotas",
         "site_terms",
+        "secret_health",
         "verification",
         "endpoints",
+        "submissions",
         "policy",
         "forward_auth",
         "own_paths",
@@ -61,7 +63,7 @@ LEVELS = (
         "gate",
     ),
     ("asgi", "wsgi", "starlette", "fastapi", "flask", "django", "testing"),
-    ("sidecar", "demo", "audit", "cli", "__main__"),
+    ("service_log", "sidecar", "demo", "audit", "cli", "__main__"),
 )
 ORDER = {name: (level, place) for level, row in enumerate(LEVELS) for place, name in enumerate(row)}
 

@@ -11,6 +11,7 @@ import pytest
 from caputchin_gate import ConfigurationError, Decision, Gate, Reason, Route
 from caputchin_gate.marks import MarkedView, MarkOptions, Variable, mark, pattern, rules_of
 from caputchin_gate.messages import RequestHead
+from caputchin_gate.policy import Admit
 
 EVERY = frozenset({"GET", "HEAD", "OPTIONS", "POST"})
 
@@ -126,6 +127,16 @@ def test_a_plain_mark_keeps_the_options_of_a_rule_that_guards_its_view() -> None
     assert route_of(both, "/signup") == "POST /signup"
     assert route_of(both, "/admin/users") == "/admin/{rest:path}"
     assert route_of(both, "/contact") == "POST /contact"
+
+
+def test_an_exemption_takes_out_what_only_a_mark_guards() -> None:
+    gate = make_gate(exempt=["POST /hooks/stripe"])
+    both = gate.guarding([view("/hooks/{name}")])
+    assert both.handle(RequestHead("POST", "/hooks/stripe")) == Admit(
+        Decision(Reason.EXEMPT, route="POST /hooks/stripe")
+    )
+    with pytest.raises(ConfigurationError, match="exempts nothing"):
+        gate.guarding([view("/contact")])
 
 
 def test_a_mark_with_options_comes_before_the_rules() -> None:

@@ -572,10 +572,10 @@ def test_each_change_of_state_is_logged_once_by_each_process(caplog: pytest.LogC
         shop.asks(1)
     told = [(record.levelname, record.getMessage()) for record in caplog.records]
     assert told == [
-        ("WARNING", "hardening site='shop' state='critical' signal=failed"),
-        ("WARNING", "hardening site='shop' state='critical' signal=failed"),
-        ("INFO", "hardening site='shop' state='normal' signal=None"),
-        ("INFO", "hardening site='shop' state='normal' signal=None"),
+        ("WARNING", "hardening site_key=shop state=critical signal=failed"),
+        ("WARNING", "hardening site_key=shop state=critical signal=failed"),
+        ("INFO", "hardening site_key=shop state=normal"),
+        ("INFO", "hardening site_key=shop state=normal"),
     ]
     assert caplog.records[0].__dict__["state"] == "critical"
     assert ADDRESS not in caplog.text

@@ -84,7 +84,7 @@ def head_of(method: str, path: str) -> RequestHead:
 def _rows(endpoint: Endpoint, routes: Table, left_out: RouteTable[None]) -> Iterator[Row]:
     writing = [method for method in WRITING if method in endpoint.methods]
     targets = endpoint.path.targets()
-    standings = {method: _standing(method, targets, routes, left_out) for method in writing}
+    standings = {method: _standing(method, endpoint, targets, routes, left_out) for method in writing}
     for standing in dict.fromkeys(standings.values()):
         kind, rules, example = standing
         methods = tuple(method for method in writing if standings[method] == standing)
@@ -93,9 +93,11 @@ def _rows(endpoint: Endpoint, routes: Table, left_out: RouteTable[None]) -> Iter
 
 
 def _standing(
-    method: str, targets: Sequence[str], routes: Table, left_out: RouteTable[None]
+    method: str, endpoint: Endpoint, targets: Sequence[str], routes: Table, left_out: RouteTable[None]
 ) -> tuple[Standing, tuple[str, ...], str | None]:
     """An endpoint is protected if all targets are: one that is not, the example, lets everybody in."""
+    if method in endpoint.marked:
+        return Standing.PROTECTED, ("require_human",), None
     heads = [head_of(method, target) for target in targets]
     found = [routes.match(head) for head in heads]
     if targets and all(isinstance(one, Rule | Ambiguous) for one in found):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from types import MethodType
 from typing import Any, Final
 
 from werkzeug.routing import Map, Rule
 
-from caputchin_gate.audit.endpoints import EVERY_METHOD, Endpoint, Walk, name_of
+from caputchin_gate.audit.endpoints import EVERY_METHOD, Endpoint, Walk, marked_methods, name_of
 from caputchin_gate.audit.paths import AppPath, Piece, Variable
+from caputchin_gate.marks import MarkedView
 
 _VARIABLE: Final = re.compile(r"<(?:[a-zA-Z_]\w*(?:\(.*?\))?:)?([a-zA-Z_]\w*)>")
 
@@ -27,17 +29,31 @@ def endpoints(app: Any, prefix: AppPath, walk: Walk) -> Iterator[Endpoint]:
     owner: Any = _owner(app)
     url_map: Map = owner.url_map
     views = getattr(owner, "view_functions", {})
+    marks = list(_marks(owner))
     for rule in url_map.iter_rules():
         if rule.websocket or rule.build_only or rule.redirect_to:
             continue
         view = views.get(rule.endpoint)
+        methods = frozenset(rule.methods) if rule.methods is not None else EVERY_METHOD
         strict = url_map.strict_slashes if rule.strict_slashes is None else rule.strict_slashes
         yield Endpoint(
             prefix.then(*_pieces(rule)),
-            frozenset(rule.methods) if rule.methods is not None else EVERY_METHOD,
+            methods,
             name_of(view) if view is not None else str(rule.endpoint),
             redirects=strict and rule.rule.endswith("/"),
+            marked=marked_methods((mark for mark in marks if mark.name == rule.endpoint), methods),
         )
+
+
+def _marks(app: object) -> Iterator[MarkedView]:
+    """The marked views, if it is an application of Flask and not of somebody else with such a map."""
+    if "flask" in sys.modules:
+        from flask import Flask
+
+        from caputchin_gate.flask import marked_views
+
+        if isinstance(app, Flask):
+            yield from marked_views(app)
 
 
 def _owner(app: object) -> object:

@@ -12,8 +12,9 @@ from starlette.endpoints import HTTPEndpoint
 from starlette.routing import BaseRoute, Host, Mount, Router, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 
-from caputchin_gate.audit.endpoints import EVERY_METHOD, Endpoint, Walk, name_of
+from caputchin_gate.audit.endpoints import EVERY_METHOD, Endpoint, Walk, marked_methods, name_of
 from caputchin_gate.audit.paths import AppPath, Piece, Variable
+from caputchin_gate.starlette import marked_views
 
 _VARIABLE: Final = re.compile(r"\{([a-zA-Z_]\w*)(?::[a-zA-Z_]\w*)?\}")
 
@@ -63,7 +64,8 @@ def _route(route: BaseRoute, told: Any, prefix: AppPath, redirects: bool, walk: 
             path = prefix.then(*_pieces(told.path, getattr(told, "param_convertors", None) or {}))
             view = getattr(told, "endpoint", None) or route
             methods = frozenset(told.methods) if told.methods else _methods_of(view)
-            yield Endpoint(path, methods, name_of(view), redirects=redirects)
+            marked = marked_methods((marked for marked, _ in marked_views([told])), methods)
+            yield Endpoint(path, methods, name_of(view), redirects=redirects, marked=marked)
         case _ if hasattr(route, "routes"):
             for inner in route.routes:
                 yield from _route(inner, inner, prefix, redirects, walk)

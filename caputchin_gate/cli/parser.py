@@ -3,47 +3,96 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 import sys
-from collections.abc import Callable
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from enum import Enum
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import Final, NoReturn, Protocol
+from typing import Any, Final, NoReturn, Protocol
 
 from caputchin_gate import __version__
 from caputchin_gate.cli import commands
 from caputchin_gate.cli.terminal import WRONG_USE, complain
 
+PROGRAM: Final = "caputchin-gate"
+FILE: Final = "gate.toml"
+WIDTH: Final = 78
+_WRONG: Final = "wrong use: what was typed, or what it names, can't be used"
 LONGEST_ECHO: Final = 40  # characters of an argument that a complaint repeats
 
 
-class Command(Protocol):
-    """What a file of `commands/` has. Libraries that only its run needs are imported there, not at its top."""
+class Group(Enum):
+    """How the commands are listed."""
 
-    SUMMARY: str  # one line, for the list of all commands
+    RUN = "run"
+    ASK = "ask"
+    PRINT = "print for other programs"
+
+
+class Command(Protocol):
+    """What a file of `commands/` has. Libraries that only its run needs are imported there, not at its top.
+
+    SUMMARY:  one line, for the list of all commands
+    EXAMPLES: command lines without their first word, the most usual one first
+    EXITS:    what exit codes mean; 2 is the same everywhere
+    """
+
+    GROUP: Group
+    SUMMARY: str
+    EXAMPLES: Sequence[str]
+    EXITS: Mapping[int, str]
     arguments: Callable[[argparse.ArgumentParser], object]
     run: Callable[[argparse.Namespace], int]
 
 
 class OneLineParser(argparse.ArgumentParser):
-    """Says what is wrong in one line, without the usage before it."""
+    """Says what is wrong in one line, without the usage before it. It has no colours, whatever Python's are."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **options)
+        self.color = False  # heeded from Python 3.14 on
 
     def error(self, message: str) -> NoReturn:
         complain(f"{message} (see {self.prog} --help)")
         sys.exit(WRONG_USE)
 
 
-def parser() -> argparse.ArgumentParser:
+def whole_parser() -> argparse.ArgumentParser:
+    loaded = {name: load(name) for name in names()}
     made = OneLineParser(
-        prog="caputchin-gate", description="Guards the POST routes of web applications with a captcha."
+        prog=PROGRAM,
+        usage="%(prog)s COMMAND ...",
+        description="Guards the POST routes of web applications with a captcha.",
+        epilog=_listing(loaded),
     )
-    made.add_argument("--version", action="version", version=f"caputchin-gate {__version__}")
-    listed = made.add_subparsers(metavar="COMMAND", required=True)
-    for name in names():
-        command = load(name)
-        own = listed.add_parser(name, help=command.SUMMARY, description=command.__doc__)
+    made.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}", help="print the version")
+    listed = made.add_subparsers(metavar="COMMAND", prog=PROGRAM, required=True, help=argparse.SUPPRESS)
+    for name, command in loaded.items():
+        own = listed.add_parser(name, help=command.SUMMARY, description=_filled(command), epilog=_epilog(command))
         command.arguments(own)
         own.set_defaults(run=command.run)
     return made
+
+
+def _listing(loaded: Mapping[str, Command]) -> str:
+    lines: list[str] = []
+    for group in Group:
+        own = {name: command for name, command in loaded.items() if command.GROUP is group}
+        if own:
+            lines += [f"{group.value}:", *(f"  {name:12}{command.SUMMARY}" for name, command in own.items()), ""]
+    return "\n".join([*lines, "A command's own --help has examples:", f"  {PROGRAM} explain --help"])
+
+
+def _filled(command: Command) -> str:
+    return textwrap.fill(inspect.getdoc(command) or "", WIDTH)
+
+
+def _epilog(command: Command) -> str:
+    examples = (f"  {PROGRAM} {example}" for example in command.EXAMPLES)
+    exits = (f"  {code}  {meaning}" for code, meaning in sorted({**command.EXITS, WRONG_USE: _WRONG}.items()))
+    return "\n".join(["examples:", *examples, "", "exit code:", *exits])
 
 
 def names() -> list[str]:
@@ -57,6 +106,10 @@ def load(name: str) -> Command:
 
 
 # Kinds of arguments
+
+
+def add_file(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", metavar=FILE, help="the settings")
 
 
 def port(text: str) -> int:

@@ -5,24 +5,31 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from caputchin_gate.cli.parser import whole
+from caputchin_gate.cli.parser import add_file, whole
 from caputchin_gate.cli.terminal import DONE, FINDING, WrongUse, needing
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", metavar="gate.toml")
+    add_file(parser)
     parser.add_argument("--listen", metavar="ADDRESS", action="append", help="where clients connect; may be repeated")
+    parser.add_argument("--admin", metavar="ADDRESS", help="where health, metrics and the dashboard are")
     parser.add_argument("--workers", metavar="N", type=whole, help="how many processes share the work")
+    parser.add_argument(
+        "--log-format", choices=("auto", "text", "json"), help="of the lines on stderr; auto is text on a terminal"
+    )
 
 
-def run(file: str, given: dict[str, Any], *, alone: bool) -> int:
-    """Serve until told to end. given: what was typed for keys of [sidecar], None for nothing."""
+def run(typed: argparse.Namespace, more: dict[str, Any], *, alone: bool) -> int:
+    """Serve until told to end. more: what was typed for keys of [sidecar] beyond those of `arguments`."""
+    shared = {key: getattr(typed, key) for key in ("listen", "admin", "workers", "log_format")}
+    given = {**shared, **more}
     with needing("sidecar", "serve" if alone else "proxy"):
         from caputchin_gate.sidecar import command
         from caputchin_gate.sidecar.listening import CantListen
-    typed = {key: value for key, value in given.items() if value is not None}
     try:
-        ended_well = command.run(file, typed, alone=alone)
+        ended_well = command.run(
+            typed.file, {key: value for key, value in given.items() if value is not None}, alone=alone
+        )
     except CantListen as failure:
-        raise WrongUse(f"{failure} (see --listen, and listen in [sidecar])") from None
+        raise WrongUse(f"{failure} (see --listen and --admin, and their keys in [sidecar])") from None
     return DONE if ended_well else FINDING

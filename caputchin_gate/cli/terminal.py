@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,8 +11,10 @@ from typing import Final
 from caputchin_gate.errors import ConfigurationError
 
 DONE: Final = 0
-FINDING: Final = 1  # a problem in gate.toml, a token that did not pass
+FINDING: Final = 1  # a problem in gate.toml, a token that did not pass, a route that is open
 WRONG_USE: Final = 2
+INTERRUPTED: Final = 128 + 2  # by Ctrl-C, as shells tell it: nothing was found out
+BROKEN_PIPE: Final = 128 + 13
 
 
 class WrongUse(Exception):
@@ -19,7 +22,9 @@ class WrongUse(Exception):
 
 
 def complain(sentence: str) -> None:
-    """One line on stderr."""
+    """One line on stderr, after those that a log still keeps."""
+    for handler in logging.getLogger().handlers:
+        handler.flush()
     print("caputchin-gate:", one_line(sentence), file=sys.stderr)
 
 
@@ -41,6 +46,6 @@ def needing(extra: str, what: str) -> Iterator[None]:
         yield
     except ModuleNotFoundError as missing:
         library = (missing.name or "").partition(".")[0]
-        if library not in ("starlette", "uvicorn", "uvloop"):
+        if library not in ("shtab", "starlette", "uvicorn", "uvloop"):
             raise
         raise WrongUse(f"{what} needs {library}: pip install 'caputchin-gate[{extra}]'") from None

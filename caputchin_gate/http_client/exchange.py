@@ -13,7 +13,6 @@ call as `NoReply(CONNECTION, sent=True)`.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Iterable
 from contextlib import aclosing
 from ssl import SSLContext, SSLError
@@ -22,14 +21,13 @@ from typing import Any, Final
 import httpcore2
 
 from caputchin_gate.effects import Call, NoReply
+from caputchin_gate.events import tell_broken
 from caputchin_gate.messages import HttpReply, HttpRequest
 from caputchin_gate.verdict import Cause
 
 MAX_BODY: Final = 64 * 1024  # threats.md R9
 KEPT_CONNECTIONS: Final = 100
 IDLE_SECONDS: Final = 5.0  # short: the longer a connection idles, the likelier is a close in the moment of its use
-
-log = logging.getLogger("caputchin_gate")
 
 
 def system_authorities() -> SSLContext:
@@ -63,7 +61,7 @@ async def exchange(pool: httpcore2.AsyncConnectionPool, call: Call) -> HttpReply
     except (httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.TimeoutException, OSError):
         return NoReply(Cause.CONNECTION, sent=sending.begun)
     except Exception as error:  # threats.md R5: whatever happens here is no verdict; its text may hold a secret
-        log.error("a call to a provider ended by %s", type(error).__name__)
+        tell_broken(error, "a call to a provider failed")
         return NoReply(Cause.CONNECTION, sent=sending.begun)
 
 

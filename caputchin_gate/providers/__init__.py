@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pkgutil import iter_modules
@@ -66,6 +66,7 @@ class Upstream(ABC):
     kind: ClassVar[str]
     endpoints: ClassVar[Mapping[str, str]] = {}  # URLs by name; the first is the default
     codes: ClassVar[Mapping[str, Reason]] = {}  # what the provider's own words mean; MISCONFIGURED for our mistakes
+    secret_codes: ClassVar[frozenset[str]] = frozenset()  # those about our secret alone, which no token can provoke
     single_use: ClassVar[bool] = True  # does the provider refuse a token the second time? else the gate claims it
     remember: ClassVar[float] = 0.0  # seconds such a claim has to last: longer than any token of this kind lives
     reports: ClassVar[frozenset[str]] = frozenset()  # which demands of a route its verdicts can meet
@@ -157,9 +158,16 @@ class Upstream(ABC):
     def read(self, reply: HttpReply) -> Verdict | Retry:
         """What the reply means, by the outcome table of the provider's page."""
 
+    def refuses_secret(self, said: Sequence[str]) -> bool:
+        """Whether these words of the provider say that our secret is wrong."""
+        return not self.secret_codes.isdisjoint(said)
+
     def unanswered(self, outcome: NoReply) -> Verdict | Retry:
         """What it means when no reply came. Most kinds spend the token when they are asked: no second attempt."""
         return Unavailable(outcome.cause)
+
+
+_LONGEST_KIND: Final = 20  # characters; what is longer may be a secret that was pasted into the wrong line
 
 
 def purposes_of(kind: type) -> dict[str, str]:
@@ -182,7 +190,8 @@ def kinds() -> tuple[str, ...]:
 def load(kind: str) -> type[Upstream]:
     """The provider of a kind. Its module is imported now and not before."""
     if kind not in kinds():
-        raise ConfigurationError([Problem("kind", f"unknown provider {kind!r}", nearest(kind, kinds()))])
+        what = f"unknown provider {kind!r}" if len(kind) <= _LONGEST_KIND else "no provider has such a name"
+        raise ConfigurationError([Problem("kind", what, nearest(kind, kinds()))])
     for found in vars(import_module(f"{__name__}.{kind}")).values():
         if isinstance(found, type) and issubclass(found, Upstream) and getattr(found, "kind", None) == kind:
             return found

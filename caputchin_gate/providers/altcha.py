@@ -27,6 +27,7 @@ class Altcha(Upstream):
     """`endpoint`: the address of your Sentinel; where it is asked is known, so its host is enough."""
 
     kind: ClassVar = "altcha"
+    secret_codes: ClassVar = frozenset({"http-401"})
     single_use: ClassVar = False
     remember: ClassVar = 300.0
     max_token: ClassVar = MAX_PAYLOAD

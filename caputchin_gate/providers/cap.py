@@ -8,6 +8,7 @@ before anybody is asked.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -30,6 +31,7 @@ class Cap(Upstream):
         "Token not found": Reason.TOKEN_REJECTED,
         "Token expired": Reason.TOKEN_EXPIRED,
     }
+    secret_codes: ClassVar = frozenset({"Invalid site key or secret"})
     token_shape: ClassVar = re.compile(r"[!-9;-~]+(?::[!-9;-~]+){2}")
 
     token_field: str = "cap-token"
@@ -51,6 +53,10 @@ class Cap(Upstream):
         if isinstance(checked, str) and self.site_key and checked.partition(":")[0] != self.site_key:
             return Failed(Reason.TOKEN_ELSEWHERE, ("site-mismatch",))
         return checked
+
+    def refuses_secret(self, said: Sequence[str]) -> bool:
+        """Without `site_key` a token of another site would look the same."""
+        return bool(self.site_key) and Upstream.refuses_secret(self, said)
 
     def request(self, submission: Submission) -> HttpRequest:
         return json_request(self.url, {"secret": self.revealed_secret, "response": submission.token})

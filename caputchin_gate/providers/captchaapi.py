@@ -36,6 +36,7 @@ class CaptchaApi(Upstream):
         "invalid_site_key": Reason.MISCONFIGURED,
         "domain_not_allowed": Reason.MISCONFIGURED,
     }
+    secret_codes: ClassVar = frozenset({"invalid_secret", "http-401"})
     secret_shape: ClassVar = re.compile(r"sk_live_[!-~]+")
     secret_hint: ClassVar = "which begin with sk_live_"
     not_secrets: ClassVar = {"pk_live_": "the public site key"}

@@ -34,6 +34,7 @@ class Caputchin(Upstream):
         # A wrong pair of keys, or a token that an attacker brought from another site: never an outage (3.3).
         "site-mismatch": Reason.TOKEN_ELSEWHERE,
     }
+    secret_codes: ClassVar = frozenset({"missing-input-secret", "invalid-input-secret"})
     max_token: ClassVar = 4096
     secret_shape: ClassVar = re.compile(r"cpt_sec_[!-~]+")
     secret_hint: ClassVar = "which begin with cpt_sec_"

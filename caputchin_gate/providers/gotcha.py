@@ -34,6 +34,7 @@ class GotCHA(Upstream):
         "bad-request": Reason.MISCONFIGURED,
         "timeout-or-duplicate": Reason.TOKEN_USED,
     }
+    secret_codes: ClassVar = frozenset({"missing-input-secret", "invalid-input-secret"})
     single_use: ClassVar = False
     remember: ClassVar = 300.0
     secret_shape: ClassVar = re.compile(r"[A-Za-z0-9+/]{64}")

@@ -51,6 +51,7 @@ class Procaptcha(Upstream):
         "API.BAD_REQUEST": Reason.TOKEN_REJECTED,
         "GENERAL.MISSING_SECRET_KEY": Reason.MISCONFIGURED,
     }
+    secret_codes: ClassVar = frozenset({"GENERAL.MISSING_SECRET_KEY"})  # the others name the token's site key
     max_attempts: ClassVar = 5
     max_token: ClassVar = 16384
     token_shape: ClassVar = re.compile(r"0x[0-9a-fA-F]+")

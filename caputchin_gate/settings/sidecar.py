@@ -7,7 +7,7 @@ from typing import Final
 
 from caputchin_gate import addresses
 from caputchin_gate.addresses import Address
-from caputchin_gate.settings.plain import TEXT, duration, flag, one_or_more, size, text, texts, whole
+from caputchin_gate.settings.plain import TEXT, choice, duration, flag, one_or_more, size, text, texts, whole
 from caputchin_gate.settings.reading import Setting, TableOf, Wrong, reads
 from caputchin_gate.settings.secrets import signing_key
 
@@ -94,8 +94,17 @@ SIDECAR: Final[Mapping[str, Setting]] = {
         "The certificate and its key, for https.",
         '{ certificate = "fullchain.pem", key = "privkey.pem" }',
     ),
+    "admin": Setting(
+        one_listening, None, "Where health, metrics and the dashboard are; off without it.", '"127.0.0.1:9090"'
+    ),
     "workers": Setting(whole(1, 256), 1, "How many processes share the work.", "2"),
     "websockets": Setting(flag, True, "Whether WebSockets pass, on paths that no rule guards.", "false"),
+    "log_format": Setting(
+        choice("auto", "text", "json"),
+        "auto",
+        "The lines of the log; auto is text on a terminal, and JSON elsewhere.",
+        '"json"',
+    ),
     "sign_verdicts": Setting(
         signing_key, None, "Signs what the application is told about the decision.", '{ env = "GATE_VERDICT_KEY" }'
     ),

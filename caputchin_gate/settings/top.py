@@ -48,6 +48,9 @@ def networks(value: object) -> tuple[str, ...]:
 LIMITS: Final[Mapping[str, Setting]] = {
     "kept_bytes": Setting(size(65536), 256 * 2**20, "Memory for bodies, over all requests.", '"256MiB"'),
     "verifications": Setting(whole(1, 10_000), 256, "Calls to providers at once; more are refused.", "256"),
+    "submissions_per_minute": Setting(
+        whole(1, 10**6), None, "Guarded submissions by one client network; no limit by default.", "20"
+    ),
     "body_timeout": Setting(duration(1, 3600), 30.0, "How long a body may stall before the decision.", '"30s"'),
     "head_bytes": Setting(size(1024), 32 * 1024, "The longest head of a request (sidecar).", '"32KiB"'),
     "head_fields": Setting(whole(10, 1000), 100, "The most header fields of a request (sidecar).", "100"),

@@ -9,7 +9,9 @@
     the rest   upstreams.py                 connections kept, health, which server is next
                answers.py  counters.py      what the relay answers itself; what it counts
     processes  relay.py  worker.py          what the connections of a process share; one worker's life
-               supervisor.py                several workers on one listening socket, reload, restart
+               supervisor.py  child.py      several workers on one listening socket, reload, restart
+    numbers    reports.py  ledger.py        what workers count becomes one sum, which the supervisor keeps
+               admin_side.py  admin/        ... and a process of its own shows
                service_manager.py           what systemd is told of that
 
 The first four lines are pure: bytes and values in, bytes and values out. Nothing here decides about a request: that is

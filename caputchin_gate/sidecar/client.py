@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Final, cast
 
 from caputchin_gate.effects import BodyEnd
 from caputchin_gate.sidecar import answers
-from caputchin_gate.sidecar.bodies import BadFraming
+from caputchin_gate.sidecar.bodies import NO_BODY, BadFraming, FixedLength
 from caputchin_gate.sidecar.exchange import Exchange
 from caputchin_gate.sidecar.forwarding import Forwarding
-from caputchin_gate.sidecar.request_body import RequestBody
-from caputchin_gate.sidecar.wire import Unreadable, head_end, read_request
+from caputchin_gate.sidecar.request_body import NO_REQUEST_BODY, NoRequestBody, RequestBody, WholeBody
+from caputchin_gate.sidecar.wire import Request, Unreadable, head_end, read_request
 from caputchin_gate.sidecar.writing import write_together
 
 if TYPE_CHECKING:
@@ -62,7 +62,6 @@ class ClientConnection(asyncio.Protocol):
         "_tls",
         "_tunnel",
         "_unread",
-        "_working",
         "deadline",
         "forwarding",
         "peer",
@@ -77,7 +76,6 @@ class ClientConnection(asyncio.Protocol):
         self._tunnel: Tunnel | None = None
         self._unread = b""
         self._seen = 0  # how much of it was looked at
-        self._working = False
         self._is_full = False
         self._no_more = False  # the client sends no more requests
         self._paused_at: float | None = None
@@ -143,16 +141,11 @@ class ClientConnection(asyncio.Protocol):
     # Requests
 
     def _work(self) -> None:
-        """Begin the requests that are there, one at a time; those that are answered at once do not pile up."""
-        if self._working:
-            return
-        self._working = True
-        while self._state is HEAD and self._unread and not self._is_full:
-            if not self._begin_one():
-                break
-        self._working = False
+        """Begin the next request that is there."""
+        if self._state is HEAD and self._unread and not self._is_full:
+            self._begin()
 
-    def _begin_one(self) -> bool:
+    def _begin(self) -> None:
         relay, received = self._relay, self._unread
         limits = relay.settings.heads
         end = head_end(received, self._seen, limits.head)
@@ -160,22 +153,34 @@ class ClientConnection(asyncio.Protocol):
             if not self._seen:
                 self.deadline = relay.loop.time() + relay.settings.timeouts.head
             self._seen = len(received)
-            return False
+            return
         request = read_request(received[:end], limits) if isinstance(end, int) else end
         if isinstance(request, Unreadable):
             self._refuse(request)
-            return False
+            return
+        assert isinstance(end, int)
         self._unread, self._seen = b"", 0
         self._state = BUSY
-        relay.counters.requests += 1
-        relay.counters.in_flight += 1
-        exchange = self._exchange = Exchange(relay, self, request, relay.loop.time())
         self.deadline = math.inf
-        assert isinstance(end, int)
-        if len(received) > end and not self._feed(received[end:]):
-            return True
-        exchange.begin()
-        return True
+        counters = relay.counters
+        counters.requests += 1
+        counters.in_flight += 1
+        body, follows = self._body_of(request, received, end)
+        exchange = self._exchange = Exchange(relay, self, request, body, relay.loop.time())
+        if not follows or self._feed(follows):
+            exchange.begin()
+
+    def _body_of(
+        self, request: Request, received: bytes, end: int
+    ) -> tuple[NoRequestBody | WholeBody | RequestBody, bytes]:
+        """The body of a request whose head ends there, and what follows that it has not taken yet."""
+        reader = request.body
+        if reader is NO_BODY:
+            return NO_REQUEST_BODY, received[end:]
+        if isinstance(reader, FixedLength) and end + reader.length <= len(received):
+            whole = end + reader.length
+            return WholeBody(received[end:whole]), received[whole:]
+        return RequestBody(self, request), received[end:]
 
     def _feed(self, data: bytes) -> bool:
         """Give the exchange its body, and keep what follows that. False when it is no body."""
@@ -215,8 +220,8 @@ class ClientConnection(asyncio.Protocol):
             self._wait()
             if self._paused_at is not None:
                 self.update_reading()
-            if self._unread:
-                self._work()
+            if self._unread:  # other connections come first: some requests are answered at once
+                self._relay.loop.call_soon(self._work)
 
     def _wait(self) -> None:
         """For the next request."""
@@ -292,6 +297,8 @@ class ClientConnection(asyncio.Protocol):
         if self._unread:
             data, self._unread = self._unread, b""
             tunnel.from_client(data)
+        if self._no_more:
+            tunnel.client_ends()
 
     def _linger(self) -> None:
         """Closing at once would reset the connection before the client has read its answer."""

@@ -7,9 +7,11 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from caputchin_gate import config
+from caputchin_gate import __version__, config, service_log
 from caputchin_gate.errors import ConfigurationError, Problem
+from caputchin_gate.events import tell
 from caputchin_gate.gate import gate_of
+from caputchin_gate.service_log import ServiceLog
 from caputchin_gate.sidecar.listening import url_of
 from caputchin_gate.sidecar.settings import relay_settings
 from caputchin_gate.sidecar.supervisor import Supervisor
@@ -24,29 +26,48 @@ def run(path: str, typed: Mapping[str, Any], *, alone: bool) -> bool:
     typed: keys of [sidecar] that count more than those of the file
     alone: without an application behind it
     """
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
-    supervisor = Supervisor(lambda: prepare(path, typed, alone=alone))
+    log = service_log.begin()
+    supervisor = Supervisor(lambda: prepare(path, typed, log, alone=alone))
+    tell(logging.INFO, "start", f"caputchin-gate {__version__} starts", version=__version__)
     return supervisor.run(_say_where)
 
 
-def prepare(path: str, typed: Mapping[str, Any], *, alone: bool) -> Service:
+def prepare(path: str, typed: Mapping[str, Any], log: ServiceLog, *, alone: bool) -> Service:
     """Read and check everything. Raises ConfigurationError."""
     source = gather(path, os.environ, {f"sidecar.{key}": value for key, value in typed.items()})
     with source.placing():
         configuration = config.read(source.tables, must_guard=True)
         settings = relay_settings(configuration, alone=alone)
-        tls, upstream_tls = listening_context(settings), upstream_context(settings)
-        gate = gate_of(configuration, source.placed)
-        if not alone:
-            gate.must_guard()
-        elif not gate.serves_own_paths:
-            raise ConfigurationError([Problem("", "has nothing to serve", "set forward_auth, or verify in process")])
+        if settings.admin is not None:
+            _have_admin()
+        with log.trying(settings.log_format):
+            tls, upstream_tls = listening_context(settings), upstream_context(settings)
+            gate = gate_of(configuration, source.placed)
+            if not alone:
+                gate.must_guard()
+            elif not gate.serves_own_paths:
+                problem = Problem("", "has nothing to serve", "set forward_auth, or verify in process")
+                raise ConfigurationError([problem])
     return Service(gate=gate, settings=settings, sockets=(), tls=tls, upstream_tls=upstream_tls)
+
+
+def _have_admin() -> None:
+    """Import here what the process of the admin address needs: it is forked whenever one is needed."""
+    try:
+        import caputchin_gate.sidecar.admin.process  # noqa: F401
+    except ModuleNotFoundError as missing:
+        problem = Problem("sidecar.admin", f"needs {missing.name}", "pip install 'caputchin-gate[sidecar]'")
+        raise ConfigurationError([problem]) from None
 
 
 def _say_where(service: Service) -> None:
     settings = service.settings
-    places = ", ".join(url_of(listening, tls=service.tls is not None) for listening in service.sockets)
-    upstreams = f" for {', '.join(map(str, settings.upstreams))}" if settings.upstreams else ""
+    places = [url_of(listening, tls=service.tls is not None) for listening in service.sockets]
+    upstreams = [str(upstream) for upstream in settings.upstreams]
+    behind = f" for {', '.join(upstreams)}" if upstreams else ""
     workers = "1 worker" if settings.workers == 1 else f"{settings.workers} workers"
-    print(f"caputchin-gate: listening on {places}{upstreams} ({workers})", flush=True)
+    message = f"listening on {', '.join(places)}{behind} ({workers})"
+    print(f"caputchin-gate: {message}", flush=True)
+    tell(logging.INFO, "ready", message, listen=places, upstream=upstreams, workers=settings.workers)
+    if service.admin_socket is not None:
+        print(f"caputchin-gate: health and metrics on {url_of(service.admin_socket, tls=False)}", flush=True)

@@ -12,28 +12,30 @@ It decides who acts next, and moves no bytes itself.
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, assert_never
 
-from caputchin_gate.awaited_body import AwaitedBody
-from caputchin_gate.decision_log import logger, place_of
+from caputchin_gate.awaited_body import AwaitedBody, Read
 from caputchin_gate.effects import BodyEnd
+from caputchin_gate.events import tell, tell_broken
 from caputchin_gate.kept_body import KeptBody
 from caputchin_gate.messages import RequestHead
 from caputchin_gate.messages import Response as OwnResponse
-from caputchin_gate.policy import Admit, Answer, PassOn
+from caputchin_gate.policy import Admit, Answer, PassOn, Ruling
 from caputchin_gate.sidecar import answers
 from caputchin_gate.sidecar.bodies import LAST_CHUNK, NO_BODY, FixedLength
 from caputchin_gate.sidecar.forwarding import head_of, paths_of
 from caputchin_gate.sidecar.heads import answer_head, interim_head, request_head
-from caputchin_gate.sidecar.request_body import NO_REQUEST_BODY, NoRequestBody, RequestBody
+from caputchin_gate.sidecar.request_body import NoRequestBody, RequestBody, WholeBody
 from caputchin_gate.sidecar.tunnel import Tunnel
 from caputchin_gate.sidecar.upstream import UpstreamConnection
 from caputchin_gate.sidecar.verdicts import UNGUARDED, UNGUARDED_LINES, verdict_lines
 from caputchin_gate.sidecar.wire import Request, Response
-from caputchin_gate.verdict import Decision
+from caputchin_gate.verdict import Decision, Reason
 
 if TYPE_CHECKING:
     from caputchin_gate.sidecar.client import ClientConnection
@@ -62,13 +64,18 @@ class Exchange:
         "request",
     )
 
-    def __init__(self, relay: Relay, client: ClientConnection, request: Request, now: float) -> None:
+    def __init__(
+        self,
+        relay: Relay,
+        client: ClientConnection,
+        request: Request,
+        body: NoRequestBody | WholeBody | RequestBody,
+        now: float,
+    ) -> None:
         self._relay = relay
         self.client = client
         self.request = request
-        self.body: RequestBody | NoRequestBody = NO_REQUEST_BODY
-        if request.body is not NO_BODY:
-            self.body = RequestBody(client, request)
+        self.body = body
         self.deadline = now + relay.settings.timeouts.total  # for the beginning of the answer
         self._upstream: UpstreamConnection | None = None
         self._task: asyncio.Task[None] | None = None
@@ -88,20 +95,24 @@ class Exchange:
         untouched = self._relay.gate.untouched(path, raw_path, "")
         if self._relay.stands_alone:
             if untouched:
+                self._relay.counters.own[answers.NOT_FOUND.status] += 1
                 self.answer(answers.NOT_FOUND)
             else:
-                self._run(self._answer_own(answers.NOT_FOUND))
+                self._run(partial(self._answer_own, answers.NOT_FOUND))
             return
         if self.request.upgrade is not None and self._asks_for_websocket():
             if not untouched and not self._relay.gate.opens_websocket(self._head()):
-                self._run(self._answer_own(answers.WEBSOCKET_REFUSED))
+                self._run(partial(self._answer_own, answers.WEBSOCKET_REFUSED))
                 return
             self._upgrading = untouched = True
         if untouched:
             self._relay.counters.unguarded += 1
             self._forward()
         else:
-            self._run(self._guard())
+            try:
+                self._guard()
+            except Exception as failure:
+                self._broke(failure)
 
     def _asks_for_websocket(self) -> bool:
         request = self.request
@@ -113,37 +124,72 @@ class Exchange:
             and request.body is NO_BODY
         )
 
-    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+    def _run(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         self._task = self._relay.loop.create_task(self._safely(work))
 
-    async def _safely(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _safely(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Whatever breaks here ends this exchange, and nothing else (threats.md R5)."""
         try:
-            await work
+            await work()
         except Exception as failure:
-            logger.error("internal error: %s", place_of(failure))
-            self.fail(502)
+            self._broke(failure)
 
-    async def _guard(self) -> None:
+    def _broke(self, failure: Exception) -> None:
+        tell_broken(failure)
+        self.fail(502)
+
+    def _guard(self) -> None:
+        """Decide, and go on: at once where the whole body is there and nobody else has to be asked, else in a task."""
         gate = self._relay.gate
         body = self.request.body
         kept_body = KeptBody(gate.budget)
         kept_body.expected = body.length if isinstance(body, FixedLength) else 0
         kept = AwaitedBody(kept_body, self.body.next)
+
+        def read_now(max_memory: int) -> Read | None:
+            return kept.take(self.body.next_now(), max_memory)
+
+        ruling = gate.handle_at_once(self._head(), read_now, kept.read)
+        if isinstance(ruling, Coroutine):
+            self._run(partial(self._obey_later, ruling, kept))
+        elif self._goes_on(ruling) and not self._pass_on_at_once(kept):
+            self._run(partial(self._pass_on, kept))
+
+    async def _obey_later(self, coming: Coroutine[Any, Any, Ruling], kept: AwaitedBody) -> None:
         try:
-            match await gate.ahandle(self._head(), kept.read):
-                case PassOn():
-                    self._relay.counters.unguarded += 1
-                    await self._pass_on(kept)
-                case Admit(decision=decision, set_cookie=cookie):
-                    self._decision, self._cookie = decision, cookie
-                    await self._pass_on(kept)
-                case Answer(response=response):
-                    self.answer(response)
-                case ruling:
-                    assert_never(ruling)
+            if self._goes_on(await coming):
+                await self._pass_on(kept)
         finally:
             kept.close()
+
+    def _goes_on(self, ruling: Ruling) -> bool:
+        """Whether the application gets the request. Where it doesn't, the client has its answer."""
+        match ruling:
+            case PassOn():
+                self._relay.counters.unguarded += 1
+                return True
+            case Admit(decision=decision, set_cookie=cookie):
+                if decision.reason is Reason.EXEMPT:
+                    self._relay.counters.unguarded += 1
+                self._decision, self._cookie = decision, cookie
+                return True
+            case Answer() as answer:
+                self._answer_with(answer)
+                return False
+            case _:
+                assert_never(ruling)
+
+    def _pass_on_at_once(self, kept: AwaitedBody) -> bool:
+        """Whether that could be done: most forms are in one piece, and a connection is there."""
+        connection = self._kept(self._relay.upstreams.next()) if kept.in_one_piece else None
+        if connection is None:
+            return False
+        self._send_head(connection)
+        piece = kept.only_piece()
+        if piece:
+            connection.write_body(piece)
+        self._flow(connection)
+        return True
 
     async def _answer_own(self, otherwise: OwnResponse) -> None:
         """The answer of an own path of the gate, or else this one."""
@@ -151,9 +197,14 @@ class Exchange:
         kept = AwaitedBody(KeptBody(gate.budget), self.body.next)
         try:
             ruling = await gate.aserve(self._head(), kept.read)
-            self.answer(ruling.response if isinstance(ruling, Answer) else otherwise)
+            self._answer_with(ruling if isinstance(ruling, Answer) else Answer(otherwise))
         finally:
             kept.close()
+
+    def _answer_with(self, ruling: Answer) -> None:
+        if ruling.decision is None:
+            self._relay.counters.own[ruling.response.status] += 1
+        self.answer(ruling.response)
 
     def _head(self) -> RequestHead:
         forwarding = self.client.forwarding
@@ -167,11 +218,14 @@ class Exchange:
             self.fail(502)
             return
         self._send_head(connection)
-        async for piece in kept.pieces():
-            if connection.exchange is not self:  # it has answered already, and will not read on
-                return
-            connection.write_body(piece)
-            await connection.drained()
+        try:
+            async for piece in kept.pieces():
+                if connection.exchange is not self:  # it has answered already, and will not read on
+                    return
+                connection.write_body(piece)
+                await connection.drained()
+        finally:
+            kept.close()
         if connection.exchange is self:
             self._flow(connection)
 
@@ -182,7 +236,7 @@ class Exchange:
             self._send_head(connection)
             self._flow(connection)
         else:
-            self._run(self._forward_over_new(server))
+            self._run(partial(self._forward_over_new, server))
 
     async def _forward_over_new(self, server: Server) -> None:
         connection = await self._relay.upstreams.connect(server)
@@ -212,7 +266,8 @@ class Exchange:
         request, decision, signer = self.request, self._decision, self._relay.signer
         about_client = self.client.forwarding.lines(request)
         if request.host is None:
-            about_client += b"Host: %b\r\n" % str(connection.server.address).encode()
+            address = connection.server.address
+            about_client += b"Host: %b\r\n" % (b"localhost" if address.path is not None else str(address).encode())
         verdict = UNGUARDED_LINES if decision is UNGUARDED else verdict_lines(decision)
         if signer is not None:
             verdict += signer.line(request.method, request.target, decision, time.time())
@@ -323,7 +378,7 @@ class Exchange:
         again = self._where_again(connection)
         if again is not None:
             self._retried = True
-            self._run(self._forward_over_new(again))
+            self._run(partial(self._forward_over_new, again))
         else:
             self.fail(502)
 
@@ -338,7 +393,8 @@ class Exchange:
 
     def broken(self, connection: UpstreamConnection, why: str) -> None:
         """What the application sent is no answer that we pass on."""
-        logger.warning("%s answers with %s", connection.server.address, why)
+        address = str(connection.server.address)
+        tell(logging.WARNING, "upstream-malformed", f"{address} answers with {why}", upstream=address, why=why)
         self._upstream = None
         connection.release()
         self.fail(502)

@@ -84,7 +84,7 @@ _PLAIN_OPTIONS: Final = frozenset({b"close", b"keep-alive", b"upgrade"})
 
 def without(nominated: frozenset[bytes], lines: Iterable[bytes]) -> bytes:
     """Lines of fields without those that Connection names."""
-    if nominated <= _PLAIN_OPTIONS:
+    if not nominated or nominated <= _PLAIN_OPTIONS:
         return b"".join(lines)
     dropped = {name for name in nominated if not is_essential(name)}
     return b"".join([line for line in lines if line.partition(b":")[0].lower() not in dropped])

@@ -84,7 +84,6 @@ class Relay:
         self.draining = True
         for client in tuple(self.clients):
             client.leave_if_idle()
-        self.upstreams.close_kept()
 
     async def empty(self) -> None:
         """Until the last client is gone."""

@@ -41,6 +41,9 @@ class NoRequestBody:
     async def next(self) -> BodyEnd:
         return BodyEnd.COMPLETE
 
+    def next_now(self) -> BodyEnd:
+        return BodyEnd.COMPLETE
+
     def flow_into(self, sink: Sink) -> None:
         sink.end_body()
 
@@ -52,6 +55,36 @@ class NoRequestBody:
 
 
 NO_REQUEST_BODY: Final = NoRequestBody()
+
+
+class WholeBody:
+    """One that came with its head, as most do."""
+
+    __slots__ = ("_content",)
+    complete: Final = True
+    wanted: Final = False
+    broken: Final = None
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    def next_now(self) -> LastPiece | BodyEnd:
+        content, self._content = self._content, b""
+        return LastPiece(content) if content else BodyEnd.COMPLETE
+
+    async def next(self) -> LastPiece | BodyEnd:
+        return self.next_now()
+
+    def flow_into(self, sink: Sink) -> None:
+        if self._content:
+            sink.write_body(self._content)
+        sink.end_body()
+
+    def fail(self, why: BodyEnd) -> None:
+        pass
+
+    def stop(self) -> None:
+        pass
 
 
 class RequestBody:
@@ -78,7 +111,10 @@ class RequestBody:
         """Whether somebody is there to take more of it."""
         if self._reader.done or self.broken is not None:
             return False
-        return self._waiter is not None or (self._sink is not None and not self._sink.is_full)
+        if self._sink is not None:
+            return not self._sink.is_full
+        # An event loop may read dozens of times before whoever waits here gets its turn.
+        return self._waiter is not None and not self._held
 
     def pace(self, timeouts: Timeouts, now: float) -> BodyPace:
         """The time it may take; most bodies come with their head, and never need it."""
@@ -121,7 +157,7 @@ class RequestBody:
 
     async def next(self) -> bytes | LastPiece | BodyEnd:
         """The next piece, never empty, or why none will come."""
-        if not self._held and not self._reader.done and self.broken is None:
+        while (piece := self.next_now()) is None:
             self._waiter = asyncio.get_running_loop().create_future()
             self._ask()
             try:
@@ -129,12 +165,16 @@ class RequestBody:
             finally:
                 self._waiter = None
                 self._client.update_reading()
+        return piece
+
+    def next_now(self) -> bytes | LastPiece | BodyEnd | None:
+        """The same, None where it has to be waited for."""
         if self._held:
             piece = self._take_held()
             return LastPiece(piece) if self._reader.done else piece
         if self.broken is not None:
             return self.broken
-        return BodyEnd.COMPLETE
+        return BodyEnd.COMPLETE if self._reader.done else None
 
     # To the application
 

@@ -8,6 +8,7 @@ from caputchin_gate.addresses import Address
 from caputchin_gate.config import Configuration
 from caputchin_gate.errors import ConfigurationError, Problem
 from caputchin_gate.secret import Secret
+from caputchin_gate.service_log import LogFormat
 from caputchin_gate.sidecar.wire import Limits
 
 
@@ -37,10 +38,12 @@ class Certificate:
 class RelaySettings:
     upstreams: tuple[Address, ...]  # none where the gate stands alone
     listen: tuple[Address, ...] = (Address("127.0.0.1", 8080),)
+    admin: Address | None = None
     workers: int = 1
     tls: Certificate | None = None
     upstream_ca: str | None = None
     websockets: bool = True
+    log_format: LogFormat = "auto"
     sign_verdicts: Secret | None = None
     timeouts: Timeouts = field(default_factory=Timeouts)
     heads: Limits = field(default_factory=Limits)
@@ -60,10 +63,12 @@ def relay_settings(configuration: Configuration, *, alone: bool = False) -> Rela
     return RelaySettings(
         upstreams=() if alone else table["upstream"],
         listen=table["listen"],
+        admin=table["admin"],
         workers=table["workers"],
         tls=Certificate(**table["tls"]) if table["tls"] else None,
         upstream_ca=table["upstream_ca"],
         websockets=table["websockets"],
+        log_format=table["log_format"],
         sign_verdicts=table["sign_verdicts"],
         timeouts=Timeouts(**table["timeouts"], body_stall=limits["body_timeout"]),
         heads=Limits(limits["head_bytes"], limits["head_fields"], limits["target_bytes"]),

@@ -4,8 +4,8 @@
     SIGHUP            reads the settings again. If they are right, a new generation of workers takes over, and the old
                       one finishes what it began; if not, everything stays as it is, and one line says why
 
-A worker never changes its settings: it is replaced. Each has a channel to here: it says when it is ready, and either
-side learns by its end that the other is gone.
+A worker never changes its settings: it is replaced. Each reports here what it counts; its first report says that it is
+ready. What all have counted is shown by one more process, see `admin_side.py`.
 """
 
 from __future__ import annotations
@@ -19,34 +19,36 @@ import selectors
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Final, NoReturn
+from typing import Final
 
 from caputchin_gate.addresses import Address
-from caputchin_gate.decision_log import place_of
 from caputchin_gate.errors import ConfigurationError
-from caputchin_gate.sidecar import worker
+from caputchin_gate.events import tell
+from caputchin_gate.sidecar import reports, worker
+from caputchin_gate.sidecar.admin_side import AdminSide
+from caputchin_gate.sidecar.child import HANDLED, Child, fork_child
+from caputchin_gate.sidecar.ledger import Ledger, Seen
 from caputchin_gate.sidecar.listening import CantListen, close_listening, open_listening
+from caputchin_gate.sidecar.reports import State
 from caputchin_gate.sidecar.service_manager import ServiceManager
 from caputchin_gate.sidecar.worker import Service
 
-logger: Final = logging.getLogger("caputchin_gate")
-
-HANDLED: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-READY: Final = b"r"
+CLIENTS: Final = "clients"
+ADMIN: Final = "admin"
 START_SECONDS: Final = 30.0  # until the workers of a new generation have to be ready
-SHORT_LIFE: Final = 1.0  # who lives shorter is replaced only after so long
 KILL_AFTER: Final = 5.0  # seconds after the drain
+READ_AT_ONCE: Final = 1 << 18
 
 
 @dataclass(slots=True, eq=False)
 class Worker:
-    process_id: int
-    channel: socket.socket
+    child: Child
     service: Service
-    started: float = field(default_factory=time.monotonic)
+    unread: bytes = b""  # the beginning of a report
+    state: State = field(default_factory=State)
     ready: bool = False
     leaving: bool = False
 
@@ -59,7 +61,7 @@ class Supervisor:
     def __init__(self, prepare: Callable[[], Service]) -> None:
         self._prepare = prepare
         self._manager = ServiceManager(os.environ)
-        self._sockets: dict[Address, socket.socket] = {}
+        self._sockets: dict[tuple[str, Address], socket.socket] = {}  # by whom they are for
         self._workers: list[Worker] = []
         self._current = self._with_sockets(prepare())
         self._next: Service | None = None  # whose workers are starting
@@ -69,6 +71,8 @@ class Supervisor:
         self._ending = False
         self._failed = False
         self._selector = selectors.DefaultSelector()
+        self._ledger = Ledger()
+        self._admin = AdminSide(self._selector, self._tell, self._serve_admin)
 
     @property
     def service(self) -> Service:
@@ -81,7 +85,7 @@ class Supervisor:
             end.setblocking(False)
         before = {number: signal.signal(number, lambda *_: None) for number in HANDLED}
         signal.set_wakeup_fd(wakes.fileno(), warn_on_full_buffer=False)
-        self._selector.register(waking, selectors.EVENT_READ)
+        self._selector.register(waking, selectors.EVENT_READ, lambda: self._heed(waking.recv(64)))
         _open_as_many_files_as_may_be()
         gc.freeze()  # what the workers share stays shared
         self._begin(self._current)
@@ -89,38 +93,41 @@ class Supervisor:
         try:
             while self._workers or self._replace_at:
                 for key, _ in self._selector.select(self._patience()):
-                    if isinstance(key.data, Worker):
-                        self._hear(key.data)
-                    else:
-                        self._heed(waking.recv(64))
+                    key.data()
                 self._look_at_the_clock()
                 if not told and self._next is None and not self._ending:
                     told = True
                     started(self._current)
                     self._manager.ready(_status(self._current))
         finally:
+            self._admin.end()
             signal.set_wakeup_fd(-1)
             for number, handler in before.items():
                 signal.signal(number, handler)
             self._selector.close()
-            self._close_sockets()
+            self._close(self._sockets)
         return not self._failed
 
     # Generations
 
     def _with_sockets(self, service: Service) -> Service:
         """Open what it listens on, unless it is open already. Raises CantListen, and leaves nothing open then."""
-        opened: list[Address] = []
+        opened: list[tuple[str, Address]] = []
         try:
-            for address in service.settings.listen:
-                if address not in self._sockets:
-                    self._sockets[address] = open_listening(address)
-                    opened.append(address)
+            for place in _places(service):
+                if place not in self._sockets:
+                    self._sockets[place] = open_listening(place[1])
+                    opened.append(place)
         except CantListen:
-            for address in opened:
-                close_listening(self._sockets.pop(address))
+            for place in opened:
+                close_listening(self._sockets.pop(place))
             raise
-        return replace(service, sockets=tuple(self._sockets[address] for address in service.settings.listen))
+        settings = service.settings
+        return replace(
+            service,
+            sockets=tuple(self._sockets[CLIENTS, address] for address in settings.listen),
+            admin_socket=self._sockets[ADMIN, settings.admin] if settings.admin is not None else None,
+        )
 
     def _begin(self, service: Service) -> None:
         self._next = service
@@ -130,7 +137,7 @@ class Supervisor:
 
     def _reload(self) -> None:
         if self._next is not None:
-            logger.error("reload: the last one is not done yet")
+            tell(logging.ERROR, "reload-refused", "reload refused: the last one is not done yet")
             return
         self._manager.reloading()
         try:
@@ -143,7 +150,8 @@ class Supervisor:
             self._begin(service)
 
     def _refuse_reload(self, why: str) -> None:
-        logger.error("reload refused, nothing changes: %s", why)
+        self._ledger.count("reloads", "refused")
+        tell(logging.ERROR, "reload-refused", f"reload refused, nothing changes: {why}", why=why)
         self._manager.ready(f"{_status(self._current)}; the last reload was refused, see the log")
 
     def _take_over(self, service: Service) -> None:
@@ -155,8 +163,11 @@ class Supervisor:
             if one.service is not service:
                 self._send(one, worker.RETIRE)
         self._close_unused()
+        self._admin.serve(service)
         if reloaded:
-            logger.warning("reload: the new settings are in use")
+            self._ledger.count("reloads", "done")
+            self._ledger.reloaded = time.time()
+            tell(logging.WARNING, "reload", "reload: the new settings are in use", workers=service.settings.workers)
             self._manager.ready(_status(service))
 
     def _give_up(self, why: str) -> None:
@@ -166,87 +177,94 @@ class Supervisor:
             if one.service is service:
                 self._send(one, worker.END)
         if service is self._current:
-            logger.error("the workers do not start: %s", why)
+            tell(logging.ERROR, "start-failed", f"the workers do not start: {why}", why=why)
             self._failed = True
             self._end()
         else:
             self._refuse_reload(f"the new workers do not start ({why})")
             self._close_unused()
 
-    def _close_sockets(self) -> None:
-        while self._sockets:
-            close_listening(self._sockets.popitem()[1])
-
     def _close_unused(self) -> None:
-        for address in self._sockets.keys() - set(self._current.settings.listen):
-            close_listening(self._sockets.pop(address))
+        self._close(self._sockets.keys() - set(_places(self._current)))
+
+    def _close(self, places: Iterable[tuple[str, Address]]) -> None:
+        for place in list(places):
+            close_listening(self._sockets.pop(place))
 
     # Workers
 
     def _spawn(self, service: Service) -> None:
-        ours, theirs = socket.socketpair()
-        signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)  # none of ours shall reach a worker half made
-        process_id = os.fork()
-        if not process_id:
-            ours.close()
-            self._become_worker(service, theirs)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
-        theirs.close()
-        one = Worker(process_id, ours, service)
+        child = fork_child("a worker", lambda channel: self._work(service, channel))
+        one = Worker(child, service)
         self._workers.append(one)
-        self._selector.register(ours, selectors.EVENT_READ, one)
+        self._selector.register(child.channel, selectors.EVENT_READ, lambda: self._hear(one))
 
-    def _become_worker(self, service: Service, channel: socket.socket) -> NoReturn:
-        code = 1
-        try:
-            signal.set_wakeup_fd(-1)
-            self._selector.close()
-            for sibling in self._workers:  # else it would not see the end of this process
-                sibling.channel.close()
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            for number in (signal.SIGINT, signal.SIGHUP):  # a terminal sends them to everybody
-                signal.signal(number, signal.SIG_IGN)
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
-            worker.run(service, lambda relay: channel.send(READY), orphaned=channel.fileno())
-            code = 0
-        except Exception as failure:
-            logger.error("a worker failed: %s", place_of(failure))
-        finally:
-            logging.shutdown()
-            os._exit(code)
+    def _work(self, service: Service, channel: socket.socket) -> None:
+        """In the worker."""
+        self._forget_all_but(*service.sockets)
+        worker.run(service, channel=channel)
+
+    def _serve_admin(self, service: Service, channel: socket.socket) -> None:
+        """In the process of the admin address."""
+        from caputchin_gate.sidecar.admin import process  # command.py has imported it where it is needed
+
+        assert service.admin_socket is not None
+        self._forget_all_but(service.admin_socket)
+        process.run(service, service.admin_socket, channel)
+
+    def _forget_all_but(self, *needed: socket.socket) -> None:
+        """What a child keeps open is not closed when it is here: a channel would not end, an address not be free."""
+        for key in list(self._selector.get_map().values()):
+            if isinstance(key.fileobj, socket.socket):
+                key.fileobj.close()
+        self._selector.close()
+        for listening in self._sockets.values():
+            if listening not in needed:
+                listening.close()
 
     def _hear(self, one: Worker) -> None:
         said = b""
         with suppress(ConnectionError):
-            said = one.channel.recv(64)
-        if said:
+            said = one.child.channel.recv(READ_AT_ONCE)
+        if not said:
+            self._bury(one)
+            return
+        *lines, one.unread = (one.unread + said).split(b"\n")
+        for line in lines:
+            counts, one.state = reports.read(line)
+            self._ledger.add(counts)
+        if lines and not one.ready:
             one.ready = True
             starting = self._next
             if starting is not None and all(peer.ready for peer in self._workers if peer.service is starting):
                 self._take_over(starting)
-        else:
-            self._bury(one)
 
     def _bury(self, one: Worker) -> None:
-        self._selector.unregister(one.channel)
-        one.channel.close()
+        self._selector.unregister(one.child.channel)
         self._workers.remove(one)
-        _, status = os.waitpid(one.process_id, 0)
-        code = os.waitstatus_to_exitcode(status)
+        code = one.child.bury()
         if one.leaving or self._ending:
             return
         if one.service is self._next:
             self._give_up(_how(code))
         elif one.service is self._current:
-            logger.error("worker %d ended (%s) and is replaced", one.process_id, _how(code))
-            now = time.monotonic()
-            self._replace_at.append(now if now - one.started > SHORT_LIFE else now + SHORT_LIFE)
+            self._ledger.count("worker_deaths")
+            message = f"worker {one.child.process_id} ended ({_how(code)}) and is replaced"
+            tell(logging.ERROR, "worker-died", message, worker=one.child.process_id, how=_how(code))
+            self._replace_at.append(one.child.replacement_due())
 
     @staticmethod
     def _send(one: Worker, number: signal.Signals) -> None:
         one.leaving = True
-        with suppress(ProcessLookupError):
-            os.kill(one.process_id, number)
+        one.child.send(number)
+
+    def _tell(self) -> bytes:
+        """What the admin address shows."""
+        seen = (
+            Seen(one.child.process_id, one.ready, one.leaving or one.service is not self._current, one.state)
+            for one in self._workers
+        )
+        return self._ledger.snapshot(seen, ending=self._ending).written()
 
     # Signals and time
 
@@ -261,16 +279,20 @@ class Supervisor:
                 self._kill_at = 0.0
 
     def _end(self) -> None:
+        if not self._failed:
+            tell(logging.INFO, "stop", "ending; what is in flight is finished first")
         self._ending = True
         self._manager.stopping()
         self._replace_at.clear()
         self._kill_at = time.monotonic() + self._current.settings.timeouts.drain + KILL_AFTER
         for one in self._workers:
             self._send(one, worker.END)
-        self._close_sockets()  # else clients would be queued that nobody answers
+        self._close(place for place in self._sockets if place[0] == CLIENTS)  # else they queue, and nobody answers
 
     def _patience(self) -> float | None:
-        first = min(self._give_up_at, self._kill_at, self._manager.beat_at, *self._replace_at)
+        first = min(
+            self._give_up_at, self._kill_at, self._manager.beat_at, self._admin.begins_at, *self._replace_at, math.inf
+        )
         return None if first is math.inf else max(0.0, first - time.monotonic())
 
     def _look_at_the_clock(self) -> None:
@@ -285,6 +307,14 @@ class Supervisor:
         for due in [due for due in self._replace_at if due <= now]:
             self._replace_at.remove(due)
             self._spawn(self._current)
+        self._admin.look_at_the_clock(now)
+
+
+def _places(service: Service) -> list[tuple[str, Address]]:
+    """Where it listens, and for whom."""
+    settings = service.settings
+    admin = [(ADMIN, settings.admin)] if settings.admin is not None else []
+    return [*((CLIENTS, address) for address in settings.listen), *admin]
 
 
 def _status(service: Service) -> str:

@@ -6,12 +6,16 @@ Health is passive: a server that can't be connected to is left out for some seco
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
+import socket
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from caputchin_gate.addresses import Address
+from caputchin_gate.events import tell
 from caputchin_gate.sidecar.settings import RelaySettings
 from caputchin_gate.sidecar.upstream import UpstreamConnection
 
@@ -30,6 +34,36 @@ class Server:
     busy: int = 0
     out_until: float = 0.0
     failures: int = 0  # to connect, since the worker began
+    is_down: bool = False  # as far as the log knows
+
+    def tell_down(self, failure: Exception) -> None:
+        """It can't be connected to: told once, until it can be again."""
+        if not self.is_down:
+            self.is_down = True
+            why = _why(failure)
+            message = f"{self.address} can't be connected to: {why}"
+            tell(logging.WARNING, "upstream-down", message, upstream=str(self.address), why=why)
+
+    def tell_up(self) -> None:
+        if self.is_down:
+            self.is_down = False
+            message = f"{self.address} can be connected to again"
+            tell(logging.INFO, "upstream-up", message, upstream=str(self.address))
+
+
+def _why(failure: Exception) -> str:
+    """In words of our own: what the other side says in a handshake is not repeated."""
+    match failure:
+        case ssl.SSLCertVerificationError():
+            return "its certificate can't be trusted"
+        case ssl.SSLError():
+            return "no TLS"
+        case socket.gaierror():
+            return "its name is not known"
+        case OSError(errno=int(number)) if number > 0:
+            return os.strerror(number)
+        case _:
+            return "no answer"
 
 
 class Upstreams:
@@ -44,6 +78,8 @@ class Upstreams:
 
     def next(self) -> Server:
         """The server whose turn it is."""
+        if len(self.servers) == 1:
+            return self.servers[0]
         server = self._choose(())
         assert server is not None
         return server
@@ -53,13 +89,14 @@ class Upstreams:
 
     def kept(self, server: Server, *, repeatable: bool) -> UpstreamConnection | None:
         """A connection to this server that is there already."""
-        if not server.kept:
-            return None
-        connection = server.kept[-1]  # the one that was used last
-        if not repeatable and self._loop.time() - connection.idle_since > FRESH_SECONDS:
-            return None
-        server.kept.pop()
-        return connection
+        while server.kept:
+            connection = server.kept[-1]  # the one that was used last
+            if not repeatable and self._loop.time() - connection.idle_since > FRESH_SECONDS:
+                return None
+            server.kept.pop()
+            if not connection.transport.is_closing():
+                return connection
+        return None
 
     async def connect(self, server: Server) -> UpstreamConnection | None:
         """A new connection, to this server or else to the next that takes one; None when no server does."""
@@ -69,13 +106,15 @@ class Upstreams:
             try:
                 async with asyncio.timeout(self._timeouts.connect):
                     connection = await self._connect_to(trying)
-            except (OSError, TimeoutError):
+            except (OSError, TimeoutError) as failure:
                 trying.failures += 1
+                trying.tell_down(failure)
                 trying.out_until = self._loop.time() + OUT_SECONDS
                 tried.append(trying)
                 trying = self._choose(tried)
             else:
                 trying.out_until = 0.0
+                trying.tell_up()
                 return connection
         return None
 
@@ -126,8 +165,3 @@ class Upstreams:
         kept = connection.server.kept
         if connection in kept:
             kept.remove(connection)
-
-    def close_kept(self) -> None:
-        for server in self.servers:
-            for connection in tuple(server.kept):
-                connection.close()

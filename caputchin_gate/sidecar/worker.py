@@ -20,6 +20,7 @@ import uvloop
 from caputchin_gate.gate import Gate
 from caputchin_gate.sidecar.client import ClientConnection
 from caputchin_gate.sidecar.relay import Relay
+from caputchin_gate.sidecar.reports import Reporter
 from caputchin_gate.sidecar.settings import RelaySettings
 
 BACKLOG: Final = 2048
@@ -35,31 +36,35 @@ class Service:
     gate: Gate
     settings: RelaySettings
     sockets: tuple[socket.socket, ...]
+    admin_socket: socket.socket | None = None
     tls: ssl.SSLContext | None = None
     upstream_tls: ssl.SSLContext | None = None
 
 
-def run(service: Service, ready: Callable[[Relay], object], orphaned: int | None = None) -> None:
-    """Serve until told to end. `ready` is called once connections are taken; `orphaned` is a descriptor that becomes
-    readable when nobody watches over this worker any more."""
+def run(service: Service, ready: Callable[[Relay], object] | None = None, channel: socket.socket | None = None) -> None:
+    """Serve until told to end. `ready` is called once connections are taken; over `channel` goes what is counted, and
+    its end says that nobody watches over this worker any more."""
     gc.set_threshold(*COLLECT_AFTER)
-    uvloop.run(_serve(service, ready, orphaned))
+    uvloop.run(_serve(service, ready, channel))
 
 
-async def _serve(service: Service, ready: Callable[[Relay], object], orphaned: int | None) -> None:
+async def _serve(service: Service, ready: Callable[[Relay], object] | None, channel: socket.socket | None) -> None:
     loop = asyncio.get_running_loop()
     ended, retired = asyncio.Event(), asyncio.Event()
     loop.add_signal_handler(END, ended.set)
     loop.add_signal_handler(RETIRE, retired.set)
-    if orphaned is not None:
-        loop.add_reader(orphaned, ended.set)
     relay = Relay(service.gate, service.settings, loop, service.upstream_tls)
     servers = [await _listen(relay, listening, service.tls) for listening in service.sockets]
     watching = loop.create_task(relay.watch())
-    ready(relay)
+    reporter = None
+    if channel is not None:
+        loop.add_reader(channel, ended.set)
+        reporter = Reporter(relay, channel)
+    if ready is not None:
+        ready(relay)
     await _first_of(ended.wait(), retired.wait())
-    if orphaned is not None:
-        loop.remove_reader(orphaned)
+    if channel is not None:
+        loop.remove_reader(channel)
     for server in servers:
         server.close()
     relay.begin_drain()
@@ -70,6 +75,8 @@ async def _serve(service: Service, ready: Callable[[Relay], object], orphaned: i
         await _first_of(relay.empty(), patience=timeouts.drain)
     relay.cut_off()
     watching.cancel()
+    if reporter is not None:
+        await reporter.end()
     await service.gate.aclose()
 
 

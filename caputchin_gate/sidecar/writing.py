@@ -9,8 +9,10 @@ _COPIED: Final = 16 * 1024  # bytes; to copy so many costs less than a system ca
 
 
 def write_together(transport: asyncio.WriteTransport, *pieces: bytes) -> None:
-    content = b"".join(pieces) if sum(map(len, pieces)) <= _COPIED else None
-    if content is None:
+    size = 0
+    for piece in pieces:
+        size += len(piece)
+    if size > _COPIED:
         transport.writelines(pieces)
-    elif content:
-        transport.write(content)
+    elif size:
+        transport.write(b"".join(pieces))

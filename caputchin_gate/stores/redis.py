@@ -159,11 +159,14 @@ class RedisStore:
 
     def _talk(self, conversation: Conversation[T]) -> T | StoreDown:
         try:
-            return self._carry(conversation)
+            answer = self._carry(conversation)
         except _TROUBLE as trouble:
             if isinstance(trouble, OutOfStep):
                 self.close()
             return self._fail(trouble)
+        if self._log.in_trouble:
+            self._log.up()
+        return answer
 
     def _carry(self, conversation: Conversation[T]) -> T:
         process = self._own_process()
@@ -188,11 +191,14 @@ class RedisStore:
         try:
             # All of it within one time limit, waiting for a turn included.
             async with asyncio.timeout(2 * self._patience), own.turns:
-                return await self._acarry(conversation, own.clients)
+                answer = await self._acarry(conversation, own.clients)
         except _TROUBLE as trouble:
             if isinstance(trouble, OutOfStep):
                 await self._leave(asyncio.get_running_loop())
             return self._fail(trouble)
+        if self._log.in_trouble:
+            self._log.up()
+        return answer
 
     async def _acarry(self, conversation: Conversation[T], clients: dict[Node, Any]) -> T:
         sendings, reply = directed(conversation, self._nodes), None
@@ -225,7 +231,7 @@ class RedisStore:
                 raise trouble
 
     def _fail(self, trouble: Exception) -> StoreDown:
-        self._log.tell(_told(trouble))
+        self._log.down(_told(trouble))
         return _DOWN
 
     # Clients

@@ -201,6 +201,8 @@ class SqliteStore:
             return _DOWN
         finally:
             process.patient.lock.release()
+        if self._log.in_trouble:
+            self._log.up()
         if process.calls > self._upkeep_every and process.upkeep.lock.acquire(blocking=False):
             try:
                 self._keep_up(process, now)
@@ -271,7 +273,7 @@ class SqliteStore:
                 self._tell(trouble)
 
     def _tell(self, trouble: Exception) -> None:
-        self._log.tell(getattr(trouble, "strerror", None) or str(trouble))
+        self._log.down(getattr(trouble, "strerror", None) or str(trouble))
 
     def _shared_signing_key(self) -> bytes:
         try:

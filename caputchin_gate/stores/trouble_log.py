@@ -1,13 +1,14 @@
-"""The troubles of a store in the log: each at once, and then at most once a minute."""
+"""Tells when a store can't be used, and when it can be used again: once each, however many requests meet it."""
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import Final
 
-from caputchin_gate.decision_log import logger
+from caputchin_gate.events import tell
 
-_EVERY: Final = 60.0  # seconds
+_WELL_AFTER: Final = 5.0  # seconds without a trouble; where some calls succeed and others don't, it is not over
 
 
 class TroubleLog:
@@ -15,10 +16,20 @@ class TroubleLog:
 
     def __init__(self, store: str) -> None:
         self._store = store
-        self._again: dict[str, float] = {}  # when a trouble may be told again
+        self._told: set[str] = set()  # the troubles since it was well
+        self._last = 0.0
+        self.in_trouble = False
 
-    def tell(self, trouble: str) -> None:
-        now = time.monotonic()
-        if now >= self._again.get(trouble, now):
-            self._again[trouble] = now + _EVERY
-            logger.error("the store, %s, can't be used: %s", self._store, trouble)
+    def down(self, trouble: str) -> None:
+        self.in_trouble, self._last = True, time.monotonic()
+        if trouble not in self._told:
+            self._told.add(trouble)
+            message = f"the store, {self._store}, can't be used: {trouble}"
+            tell(logging.ERROR, "store-down", message, store=self._store, trouble=trouble)
+
+    def up(self) -> None:
+        """A call has succeeded while it was in trouble."""
+        if time.monotonic() - self._last >= _WELL_AFTER:
+            self.in_trouble = False
+            self._told.clear()
+            tell(logging.INFO, "store-up", f"the store, {self._store}, can be used again", store=self._store)

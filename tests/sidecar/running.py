@@ -42,6 +42,7 @@ class Running:
     config: Path
     port: int
     log: Path
+    admin: int = 0  # the port of its admin address, if it has one
 
     def output(self) -> str:
         """All it printed so far, but for its first line."""
@@ -87,9 +88,13 @@ def sidecar(
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=errors,
+            bufsize=0,  # a line that was read must not take the next one with it
         )
     try:
-        yield Running(process, config, _port_of(process, log), log)
+        running = Running(process, config, _port_of(process, log), log)
+        if "admin" in table:
+            running.admin = _port_of(process, log)
+        yield running
     finally:
         process.send_signal(signal.SIGTERM)
         try:
@@ -105,7 +110,7 @@ def _port_of(process: subprocess.Popen[bytes], log: Path) -> int:
     assert process.stdout is not None
     readable, _, _ = select.select([process.stdout], [], [], STARTUP)
     line = process.stdout.readline().decode() if readable else ""
-    found = re.search(r"listening on (?:https?://.*?:(\d+)|unix:)", line)
+    found = re.search(r" on (?:https?://.*?:(\d+)|unix:)", line)
     if found is None:
         process.kill()
         raise RuntimeError(f"it does not start: {line} {log.read_text(errors='replace')}")

@@ -77,16 +77,21 @@ class Scripted:
 
     def play(self, *plays: Play) -> None:
         """Other plays from now on. Connections are ended and counting begins anew, when the other side knows of it."""
-        for connection, thread in self._open:
-            try:
-                connection.shutdown(socket.SHUT_WR)
-            except OSError:
-                pass
+        self.end_connections()
+        for _, thread in self._open:
             thread.join(10)
         self._open.clear()
         self.requests.clear()
         self.connections.clear()
         self.plays, self._turn = plays, 0
+
+    def end_connections(self) -> None:
+        """Tell the other side of each that no more answers come."""
+        for connection, _ in self._open:
+            try:
+                connection.shutdown(socket.SHUT_WR)
+            except OSError:
+                pass
 
     def wait_for(self, condition: Callable[[Scripted], object], seconds: float = 10.0) -> None:
         end = time.monotonic() + seconds

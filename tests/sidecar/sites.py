@@ -4,12 +4,15 @@ GET  /            a page with two cookies
 GET  /there       a redirect to /
 POST /upload      a file in a form: its length and digest
 POST /raw         a body: its length and digest
-GET  /download    some megabytes, with ranges where the framework does that by itself
+GET  /download    some megabytes from memory
+GET  /file        a file, with validators and ranges as far as the framework has them
+GET  /large       many megabytes in pieces, without a length
 GET  /events      three events, with some time between
 GET  /empty       204
+GET  /teapot      418
 GET  /broken      the application fails
 POST /contact     guarded by the sidecar: tells the verdict
-/chat             echoes over a WebSocket (FastAPI)
+/chat             echoes over a WebSocket (FastAPI; WSGI has none)
 """
 
 from __future__ import annotations
@@ -18,20 +21,27 @@ import asyncio
 import hashlib
 import time
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
 from io import BytesIO
 from typing import Any
 
 import django
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
+from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.urls import path
-from fastapi import FastAPI, Request, UploadFile, WebSocket, WebSocketDisconnect
+from django.views.decorators.http import condition
+from fastapi import FastAPI, HTTPException, Request, UploadFile, WebSocket, WebSocketDisconnect
 from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse, StreamingResponse
-from flask import Flask, Response, make_response, redirect, request, send_file
+from fastapi.staticfiles import StaticFiles
+from flask import Flask, Response, abort, make_response, redirect, request, send_file
+
+from tests.servers import ROOT
 
 PAGE = "<!doctype html><title>A shop</title><p>Grüße" + "x" * 5000
 CONTENT = bytes(range(256)) * 12_000
+LARGE = 240  # pieces of 100,000 bytes
+FILE = ROOT / "docs" / "demo.png"
 EVENTS = 3
 
 
@@ -43,6 +53,11 @@ def events() -> Iterator[bytes]:
     for number in range(EVENTS):
         yield f"data: {number}\n\n".encode()
         time.sleep(0.2)
+
+
+def pieces() -> Iterator[bytes]:
+    for number in range(LARGE):
+        yield bytes([number]) * 100_000
 
 
 def verdict(headers: Any) -> str:
@@ -82,6 +97,21 @@ def flask_download() -> Any:
     return send_file(BytesIO(CONTENT), mimetype="application/octet-stream", conditional=True, etag="x")
 
 
+@flask.get("/file")
+def flask_file() -> Any:
+    return send_file(FILE, conditional=True)
+
+
+@flask.get("/large")
+def flask_large() -> Response:
+    return Response(pieces(), mimetype="application/octet-stream")
+
+
+@flask.get("/teapot")
+def flask_teapot() -> Any:
+    abort(418)
+
+
 @flask.get("/events")
 def flask_events() -> Response:
     return Response(events(), mimetype="text/event-stream")
@@ -115,6 +145,11 @@ def django_page(request: HttpRequest) -> HttpResponse:
     return response
 
 
+@condition(lambda request: '"a-tag"', lambda request: datetime(2026, 1, 1, tzinfo=UTC))
+def django_file(request: HttpRequest) -> FileResponse:
+    return FileResponse(FILE.open("rb"))
+
+
 def django_broken(request: HttpRequest) -> HttpResponse:
     raise RuntimeError("the application fails")
 
@@ -125,6 +160,9 @@ urlpatterns = [
     path("upload", lambda request: HttpResponse(told(request.FILES["file"].read()))),
     path("raw", lambda request: HttpResponse(told(request.body))),
     path("download", lambda request: HttpResponse(CONTENT, content_type="application/octet-stream")),
+    path("file", django_file),
+    path("large", lambda request: StreamingHttpResponse(pieces(), content_type="application/octet-stream")),
+    path("teapot", lambda request: HttpResponse("short and stout", status=418)),
     path("events", lambda request: StreamingHttpResponse(events(), content_type="text/event-stream")),
     path("empty", lambda request: HttpResponse(status=204)),
     path("broken", django_broken),
@@ -167,6 +205,24 @@ async def fastapi_download() -> StreamingResponse:
             yield CONTENT[start : start + 50_000]
 
     return StreamingResponse(pieces(), media_type="application/octet-stream")
+
+
+files = StaticFiles(directory=FILE.parent)
+
+
+@fastapi.api_route("/file", methods=["GET", "HEAD"])
+async def fastapi_file(request: Request) -> Any:
+    return await files.get_response(FILE.name, request.scope)
+
+
+@fastapi.get("/large")
+async def fastapi_large() -> StreamingResponse:
+    return StreamingResponse(pieces(), media_type="application/octet-stream")
+
+
+@fastapi.get("/teapot")
+async def fastapi_teapot() -> None:
+    raise HTTPException(418)
 
 
 @fastapi.get("/events")

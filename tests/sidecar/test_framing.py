@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -319,6 +321,23 @@ def test_st_18_a_post_on_a_connection_that_ends_is_not_sent_again(running: Runni
     assert exchange(running.port, GET).status == 200
     assert exchange(running.port, request_bytes("POST /open", b"x=y")).status == 502
     assert len(upstream.requests) == 2
+
+
+def test_st_18_a_post_takes_no_connection_that_is_known_to_end(running: Running, upstream: Scripted) -> None:
+    (worker,) = running.workers()
+    for _ in range(3):
+        upstream.play(Play())
+        with connect(running.port) as connection:
+            connection.sendall(GET)
+            assert read_answer(connection).status == 200
+            os.kill(worker, signal.SIGSTOP)  # so that both happen at once for it
+            try:
+                upstream.end_connections()
+                connection.sendall(request_bytes("POST /open", b"x=y"))
+                time.sleep(0.05)
+            finally:
+                os.kill(worker, signal.SIGCONT)
+            assert read_answer(connection).status == 200
 
 
 @pytest.mark.parametrize("then", ["close", "reset"])

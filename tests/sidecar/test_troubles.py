@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
+import struct
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from caputchin_gate.addresses import Address
+from caputchin_gate.sidecar.settings import RelaySettings
+from caputchin_gate.sidecar.upstream import UpstreamConnection
+from caputchin_gate.sidecar.upstreams import Upstreams
 from tests.sidecar.running import Running, sidecar
 from tests.sidecar.scripted import OK, Play, Scripted
 from tests.sidecar.talking import read_all, statuses, talk
@@ -45,6 +51,7 @@ def running(application: Scripted, tmp_path_factory: pytest.TempPathFactory) -> 
         assert UPSTREAM_CANARY not in started.output()
         assert "Traceback" not in started.output()
         assert "internal error" not in started.output()
+        assert "never awaited" not in started.output()
 
 
 def unused_port() -> int:
@@ -155,6 +162,18 @@ def test_a_client_that_leaves_ends_what_it_asked_for(running: Running, upstream:
     upstream.play(Play())  # returns when the connection has ended
     assert time.monotonic() - started < 5
     assert exchange(running.port, GET).body == b"ok"
+
+
+def test_what_a_client_asked_for_before_it_left_is_begun_by_nobody(running: Running, upstream: Scripted) -> None:
+    upstream.play(Play(delay=0.2))
+    for _ in range(5):
+        with connect(running.port) as connection:
+            connection.sendall(GET + request_bytes("POST /contact", b"x=y"))
+            upstream.wait_for(lambda it: it.requests)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        time.sleep(0.3)
+    assert exchange(running.port, GET).status == 200
+    assert "never awaited" not in running.output()
 
 
 # Bodies
@@ -322,6 +341,22 @@ def test_a_request_that_one_closes_unanswered_goes_to_another_if_that_does_no_ha
         assert len(other.requests) - before == sent
 
 
+def test_a_kept_connection_that_is_being_closed_is_given_to_nobody(upstream: Scripted) -> None:
+    async def kept_after(end: Callable[[UpstreamConnection], object]) -> UpstreamConnection | None:
+        settings = RelaySettings((Address("127.0.0.1", upstream.port),))
+        upstreams = Upstreams(settings, None, asyncio.get_running_loop())
+        server = upstreams.next()
+        connection = await upstreams.connect(server)
+        assert connection is not None
+        upstreams.keep(connection)
+        end(connection)
+        return upstreams.kept(server, repeatable=True)
+
+    assert asyncio.run(kept_after(lambda it: None)) is not None
+    assert asyncio.run(kept_after(lambda it: it.close())) is None
+    assert asyncio.run(kept_after(lambda it: it.expire())) is None
+
+
 def test_over_a_unix_socket_on_both_sides(tmp_path: Path) -> None:
     with Scripted(path=str(tmp_path / "app.sock")) as upstream:
         listen = f"unix:{tmp_path}/gate.sock"
@@ -329,6 +364,9 @@ def test_over_a_unix_socket_on_both_sides(tmp_path: Path) -> None:
             connection.connect(str(tmp_path / "gate.sock"))
             connection.sendall(b"GET /open HTTP/1.1\r\nHost: a\r\n\r\n")
             assert read_answer(connection).body == b"ok"
+            connection.sendall(b"GET /open HTTP/1.0\r\n\r\n")
+            assert read_answer(connection).body == b"ok"
+        assert b"\r\nHost: localhost\r\n" in upstream.requests[1]
         assert b"Forwarded: for=unknown;" in upstream.requests[0]
         assert b"X-Forwarded-For" not in upstream.requests[0]
         assert not (tmp_path / "gate.sock").exists()

@@ -16,6 +16,7 @@ from websockets.sync.client import ClientConnection, connect
 from tests.servers import serve
 from tests.sidecar.running import Running, sidecar
 from tests.sidecar.scripted import Play, Scripted
+from tests.sidecar.talking import read_all
 from tests.wire import connect as connect_raw
 from tests.wire import request_bytes
 
@@ -138,6 +139,22 @@ def test_a_silent_websocket_whose_application_does_not_read_leaves_nothing_open(
                 assert time.monotonic() < end
                 time.sleep(0.05)
             application.close()
+
+
+def test_a_client_that_ended_its_side_before_the_101_has_ended_it_for_the_application_too(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        with sidecar(tmp_path, url) as running, connect_raw(running.port) as client:
+            client.sendall(HANDSHAKE)
+            client.shutdown(socket.SHUT_WR)
+            application, _ = listening.accept()
+            with application:
+                application.settimeout(5)
+                application.recv(65536)
+                time.sleep(0.2)  # so that the sidecar has seen the end
+                application.sendall(ACCEPTS)
+                assert application.recv(65536) == b""
+            assert read_all(client).startswith(b"HTTP/1.1 101 ")
 
 
 def open_files(running: Running) -> int:

@@ -8,6 +8,7 @@ import os
 import sys
 import traceback
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict
 from typing import TextIO
 
@@ -15,13 +16,21 @@ from caputchin_gate.audit import Audit, Row, Standing, audit
 from caputchin_gate.audit.applications import CantLoad, endpoints_of, load
 from caputchin_gate.audit.paths import AppPath
 from caputchin_gate.cli.gate_file import gate_to_ask
+from caputchin_gate.cli.parser import Group, add_file
 from caputchin_gate.cli.terminal import DONE, FINDING, WrongUse, complain, one_line
 
-SUMMARY = "list the application's routes that no rule protects"
+GROUP = Group.ASK
+SUMMARY = "list an application's routes that no rule protects"
+EXAMPLES = (
+    "audit gate.toml shop.main:app",
+    "audit gate.toml 'shop:create_app()' --json",
+    "audit gate.toml shop.settings --ignore '/admin/{rest:path}'",
+)
+EXITS = {0: "every route that writes is protected, exempt or ignored", 1: "some are not"}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", metavar="gate.toml")
+    add_file(parser)
     parser.add_argument("app", metavar="APP", help="module:app, module:factory(), or a module of Django settings")
     parser.add_argument(
         "--ignore", metavar="PATTERN", action="append", default=[], help="a route that needs no rule; may be repeated"
@@ -40,7 +49,7 @@ def run(typed: argparse.Namespace) -> int:
             traceback.print_exception(failure.__cause__)
         raise WrongUse(str(failure)) from None
     gate.close()
-    with report:
+    with suppress(BrokenPipeError), report:  # the reader may go away, and the finding stays one
         if typed.json:
             print(json.dumps(_as_json(found), indent=2), file=report)
         else:

@@ -7,6 +7,7 @@ import os
 from dataclasses import replace
 
 from caputchin_gate import ConfigurationError, Gate, config
+from caputchin_gate.cli.parser import Group, add_file
 from caputchin_gate.cli.terminal import DONE, FINDING, complain, list_problems, one_line
 from caputchin_gate.errors import Problem
 from caputchin_gate.gate import gate_of
@@ -14,11 +15,14 @@ from caputchin_gate.sidecar.settings import relay_settings
 from caputchin_gate.sidecar.tls import listening_context, upstream_context
 from caputchin_gate.sources import gather
 
-SUMMARY = "name every problem of a gate.toml; exit 1 if there is any"
+GROUP = Group.ASK
+SUMMARY = "name every problem of a gate.toml"
+EXAMPLES = ("check gate.toml",)
+EXITS = {0: "no problem; there may be warnings", 1: "a problem, each in a line on stderr"}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", metavar="gate.toml")
+    add_file(parser)
 
 
 def run(typed: argparse.Namespace) -> int:

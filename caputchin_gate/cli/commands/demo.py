@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import suppress
 
 from caputchin_gate.cli.listening import listen
-from caputchin_gate.cli.parser import port
+from caputchin_gate.cli.parser import Group, port
 from caputchin_gate.cli.terminal import DONE, needing
 
+GROUP = Group.RUN
 SUMMARY = "serve a small site with a guarded form"
+EXAMPLES = (
+    "demo",
+    "demo --port 0 --open",
+)
+EXITS = {0: "ended by Ctrl-C"}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,5 +27,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(typed: argparse.Namespace) -> int:
     with needing("demo", "the demo"):
         from caputchin_gate.demo import server
-    server.serve(listen(typed.host, typed.port, "--host and --port"), open_browser=typed.open)
+    listener = listen(typed.host, typed.port, "--host and --port")
+    with suppress(KeyboardInterrupt):  # the way to end it
+        server.serve(listener, open_browser=typed.open)
     return DONE

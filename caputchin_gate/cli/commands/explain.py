@@ -9,15 +9,26 @@ from collections.abc import Iterator
 from urllib.parse import unquote
 
 from caputchin_gate.cli.gate_file import gate_to_ask
+from caputchin_gate.cli.parser import Group, add_file
 from caputchin_gate.cli.terminal import DONE, FINDING, WrongUse, one_line
 from caputchin_gate.explanation import Asked, Explanation, Outcome, explain
 from caputchin_gate.messages import RequestHead
 
+GROUP = Group.ASK
 SUMMARY = "which rule guards a request, why, and what would happen"
+EXAMPLES = (
+    "explain gate.toml POST /signup",
+    "explain gate.toml GET '/items/3?_method=put' --json",
+    "explain gate.toml POST /signup -H 'Accept: application/json'",
+)
+EXITS = {
+    0: "without a token, the gate does not let the request pass",
+    1: "it does: no rule guards it, it is exempt, or only reported",
+}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", metavar="gate.toml")
+    add_file(parser)
     parser.add_argument("method", metavar="METHOD", help="as sent, POST for example")
     parser.add_argument("target", metavar="TARGET", help="the path as sent, with its query")
     parser.add_argument(

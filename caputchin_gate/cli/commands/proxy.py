@@ -5,8 +5,15 @@ from __future__ import annotations
 import argparse
 
 from caputchin_gate.cli import relaying
+from caputchin_gate.cli.parser import Group
 
+GROUP = Group.RUN
 SUMMARY = "serve as a reverse proxy in front of an application"
+EXAMPLES = (
+    "proxy gate.toml",
+    "proxy gate.toml --listen 0.0.0.0:80 --workers 2",
+)
+EXITS = {0: "ended by a signal", 1: "the workers could not go on"}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,5 +22,4 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(typed: argparse.Namespace) -> int:
-    given = {"listen": typed.listen, "upstream": typed.upstream, "workers": typed.workers}
-    return relaying.run(typed.file, given, alone=False)
+    return relaying.run(typed, {"upstream": typed.upstream}, alone=False)

@@ -5,10 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 
+from caputchin_gate.cli.parser import Group
 from caputchin_gate.cli.terminal import DONE
 from caputchin_gate.schema import json_schema
 
-SUMMARY = "print the JSON Schema of gate.toml, for editors"
+GROUP = Group.PRINT
+SUMMARY = "the JSON Schema of gate.toml, for editors"
+EXAMPLES = ("schema > gate.schema.json",)
+EXITS = {0: "the schema is on stdout"}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

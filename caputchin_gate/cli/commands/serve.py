@@ -5,8 +5,15 @@ from __future__ import annotations
 import argparse
 
 from caputchin_gate.cli import relaying
+from caputchin_gate.cli.parser import Group
 
-SUMMARY = "answer challenges, siteverify and forward-auth, without proxying"
+GROUP = Group.RUN
+SUMMARY = "answer challenges, siteverify and forward-auth, no proxying"
+EXAMPLES = (
+    "serve gate.toml",
+    "serve gate.toml --listen 127.0.0.1:0",
+)
+EXITS = {0: "ended by a signal", 1: "the workers could not go on"}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -14,4 +21,4 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(typed: argparse.Namespace) -> int:
-    return relaying.run(typed.file, {"listen": typed.listen, "workers": typed.workers}, alone=True)
+    return relaying.run(typed, {}, alone=True)

@@ -9,13 +9,22 @@ from dataclasses import fields
 from typing import Any
 
 from caputchin_gate import Passed, Verdict, load_gate
+from caputchin_gate.cli.parser import Group, add_file
 from caputchin_gate.cli.terminal import DONE, FINDING, WrongUse
 
-SUMMARY = "ask the configured provider about one token; exit 1 unless it passed"
+LONGEST_LINE = 65_536  # bytes; no token is as long
+
+GROUP = Group.ASK
+SUMMARY = "ask the configured provider about one token"
+EXAMPLES = (
+    "verify gate.toml TOKEN",
+    "verify gate.toml - < token.txt",
+)
+EXITS = {0: "the token passed, and is spent", 1: "it did not; the verdict on stdout says why"}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", metavar="gate.toml")
+    add_file(parser)
     # A token may begin with a hyphen, so everything after the file is taken as it is.
     parser.add_argument("token", metavar="TOKEN", nargs=argparse.REMAINDER, help='"-" reads it from stdin')
 
@@ -28,11 +37,18 @@ def run(typed: argparse.Namespace) -> int:
             raise WrongUse("verify takes a file and one token")
     gate = load_gate(typed.file, must_guard=True)
     try:
-        verdict = gate.verify(sys.stdin.readline() if token == "-" else token)
+        verdict = gate.verify(_from_stdin() if token == "-" else token)
     finally:
         gate.close()
     print(json.dumps(_as_json(verdict), default=str))
     return DONE if isinstance(verdict, Passed) else FINDING
+
+
+def _from_stdin() -> str:
+    """The first line. What is no ASCII is no token either, so it need not be text."""
+    if sys.stdin is None:
+        raise WrongUse("there is no stdin to read the token from")
+    return sys.stdin.buffer.readline(LONGEST_LINE).decode("latin-1")
 
 
 def _as_json(verdict: Verdict) -> dict[str, Any]:

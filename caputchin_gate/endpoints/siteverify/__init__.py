@@ -15,13 +15,13 @@ import logging
 from hashlib import blake2b
 
 from caputchin_gate.client_address import client_of
-from caputchin_gate.decision_log import logger, place_of
 from caputchin_gate.endpoints.answers import answer
 from caputchin_gate.endpoints.sites import Endpoints
 from caputchin_gate.endpoints.siteverify import test_keys
 from caputchin_gate.endpoints.siteverify.core import question, settle, weigh, with_quota
 from caputchin_gate.endpoints.siteverify.findings import Dialect, Finding, Outcome
 from caputchin_gate.endpoints.siteverify.idempotency import answered_once
+from caputchin_gate.events import Line, tell, tell_broken
 from caputchin_gate.messages import RequestHead, Response
 
 
@@ -41,7 +41,7 @@ async def _verdict(head: RequestHead, dialect: Dialect, own: Endpoints, site_in_
     try:
         found, told = await _found(head, dialect, own, site_in_path)
     except Exception as failure:  # never a page of the application's, and never a success (threats.md R5)
-        logger.error("internal error in siteverify: %s", place_of(failure))
+        tell_broken(failure, "internal error in siteverify")
         found = Finding((Outcome.INTERNAL,))
         told = dialect.answer(found)
     _log(found, head, dialect, own, own.clock.monotonic() - started)
@@ -70,11 +70,8 @@ def _log(found: Finding, head: RequestHead, dialect: Dialect, own: Endpoints, el
     """One line a call. No secret, token, query or header is part of it (threats.md R35)."""
     warns = found.over_limit or found.outcome in (Outcome.INTERNAL, Outcome.RATE_LIMITED)
     level = logging.WARNING if warns else logging.INFO
-    if not logger.isEnabledFor(level):
-        return
     token = found.response.encode("utf-8", "surrogatepass")
-    event = {
-        "event": "siteverify",
+    fields = {
         "dialect": dialect.name,
         "site_key": found.site.key if found.site is not None else None,
         "outcome": ",".join(found.outcomes),
@@ -83,15 +80,4 @@ def _log(found: Finding, head: RequestHead, dialect: Dialect, own: Endpoints, el
         "token_digest": blake2b(token, key=own.log_key, digest_size=4).hexdigest() if token else None,
         "over_limit": found.over_limit,
     }
-    logger.log(
-        level,
-        "siteverify %s dialect=%s site=%r elapsed=%.1fms caller=%s token=%s%s",
-        event["outcome"],
-        dialect.name,
-        event["site_key"],
-        elapsed * 1000,
-        event["caller"],
-        event["token_digest"],
-        " over its quota" if found.over_limit else "",
-        extra=event,
-    )
+    tell(level, "siteverify", Line(f"siteverify {fields['outcome']}", fields, frozenset({"outcome"})), **fields)

@@ -1,0 +1,131 @@
+"""The log of a command that serves: every event of the process as one line on stderr, and nothing else.
+
+Also what libraries, the interpreter and other threads have to say comes out as such lines. Of their texts only those
+are repeated that can't hold anything of a request: what is left is the class of an exception and its place.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, Literal, TypeAlias
+
+from caputchin_gate.events import hand_to, place_of, tell, tell_broken
+from caputchin_gate.service_log.lines import Format, json_line, text_line
+from caputchin_gate.service_log.writer import LineWriter
+
+LogFormat: TypeAlias = Literal["auto", "text", "json"]
+
+STDERR: Final = 2
+PATIENCE: Final = 1.0  # seconds that a reader gets at the end
+
+_LEVELS: Final = {
+    logging.INFO: "info",
+    logging.WARNING: "warning",
+    logging.ERROR: "error",
+    logging.CRITICAL: "critical",
+}
+
+# Sentences of libraries that are the same whatever a client sends.
+_SENTENCES: Final = frozenset(
+    {
+        "Task exception was never retrieved",
+        "Future exception was never retrieved",
+        "Task was destroyed but it is pending!",
+        "Invalid HTTP request received.",
+        "Exception in ASGI application",
+        "Unsupported upgrade request.",
+    }
+)
+
+
+class ServiceLog(logging.Handler):
+    """Takes events at once, and the records of libraries from WARNING up as a handler of the root logger."""
+
+    def __init__(self, format: LogFormat = "auto", descriptor: int = STDERR) -> None:
+        super().__init__(logging.WARNING)
+        self._writer = LineWriter(descriptor, self._dropped)
+        self._date = 0, ""
+        self._on_terminal = os.isatty(descriptor)
+        self.use(format)
+
+    def use(self, format: LogFormat) -> None:
+        """From now on lines are of this format; "auto" is text on a terminal, and JSON elsewhere."""
+        self.format_name = format
+        as_text = self._on_terminal if format == "auto" else format == "text"
+        self._line: Format = text_line if as_text else json_line
+
+    @contextmanager
+    def trying(self, format: LogFormat) -> Iterator[None]:
+        """Use this format, if what is done with it succeeds."""
+        before = self.format_name
+        self.use(format)
+        try:
+            yield
+        except BaseException:
+            self.use(before)
+            raise
+
+    def take(self, level: int, event: str, message: object, fields: Mapping[str, Any]) -> None:
+        if level >= logging.INFO:
+            self._writer.write(self._line(self._now(), os.getpid(), _LEVELS[level], event, message, fields))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        fields: dict[str, Any] = {"logger": record.name, "place": f"{record.filename}:{record.lineno}"}
+        sentence = str(record.msg).partition("\n")[0].strip()
+        if sentence not in _SENTENCES:
+            sentence = "a library has something to say"
+        if record.exc_info and record.exc_info[1] is not None:
+            fields["exception"] = place_of(record.exc_info[1])
+        level = min(logging.CRITICAL, record.levelno // 10 * 10)
+        told = " ".join(f"{name}={value}" for name, value in fields.items())
+        self.take(level, "library", f"{sentence} ({told})", fields)
+
+    def flush(self) -> None:
+        self._writer.flush(PATIENCE)
+
+    def _dropped(self, number: int) -> bytes:
+        message = f"{number} lines of the log were dropped, because they are read too slowly"
+        return self._line(self._now(), os.getpid(), "warning", "log-dropped", message, {"lines": number})
+
+    def _now(self) -> str:
+        """RFC 3339, UTC. The part that lasts a second is made once in it."""
+        now = time.time()
+        second, date = self._date
+        if second != int(now):
+            second = int(now)
+            date = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+            self._date = second, date
+        return f"{date}.{int((now - second) * 1e6):06d}Z"
+
+
+def begin(format: LogFormat = "auto") -> ServiceLog:
+    """From now on all that this process and its children have to say goes to stderr, in lines of this format."""
+    log = ServiceLog(format)
+    hand_to(log.take)
+    logging.getLogger().addHandler(log)
+    logging.raiseExceptions = False
+    warnings.showwarning = _tell_warning
+    sys.excepthook = lambda kind, failure, trace: tell_broken(failure)
+    sys.unraisablehook = lambda trouble: _tell_lost(trouble.exc_value)
+    threading.excepthook = lambda trouble: _tell_lost(trouble.exc_value)
+    return log
+
+
+def _tell_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None, line: Any = None
+) -> None:
+    place = f"{Path(filename).name}:{lineno}"
+    tell(logging.WARNING, "library", f"{category.__name__} at {place}", logger="warnings", place=place)
+
+
+def _tell_lost(failure: BaseException | None) -> None:
+    if failure is not None:
+        tell_broken(failure)

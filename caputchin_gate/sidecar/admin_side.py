@@ -1,0 +1,112 @@
+"""The supervisor's side of the process that serves the admin address: begins it, replaces it, answers its questions.
+
+That process may fail or be flooded without harm to anybody: the workers do not know of it, and the supervisor never
+waits for it. It asks with one byte and is answered with a snapshot.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import selectors
+import signal
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from caputchin_gate.events import tell
+from caputchin_gate.sidecar.child import Child, fork_child
+from caputchin_gate.sidecar.worker import Service
+
+
+@dataclass(slots=True, eq=False)
+class AdminProcess:
+    child: Child
+    unsent: bytes = b""
+
+
+class AdminSide:
+    """tell: makes the answer to a question
+    work: what the process does, given its end of the channel
+    """
+
+    def __init__(
+        self,
+        selector: selectors.BaseSelector,
+        tell: Callable[[], bytes],
+        work: Callable[[Service, socket.socket], object],
+    ) -> None:
+        self._selector = selector
+        self._tell = tell
+        self._work = work
+        self._service: Service | None = None
+        self._current: AdminProcess | None = None
+        self._retired: list[AdminProcess] = []
+        self.begins_at = math.inf  # monotonic
+
+    def serve(self, service: Service) -> None:
+        """Show this service from now on; the process of the last one ends when it has answered."""
+        if self._current is not None:
+            self._current.child.send(signal.SIGTERM)
+            self._retired.append(self._current)
+            self._current = None
+        self._service = service if service.admin_socket is not None else None
+        self.begins_at = math.inf if self._service is None else 0.0
+        self.look_at_the_clock(time.monotonic())
+
+    def look_at_the_clock(self, now: float) -> None:
+        if now >= self.begins_at and self._service is not None:
+            self.begins_at = math.inf
+            self._begin(self._service)
+
+    def end(self) -> None:
+        """It keeps nothing that would be lost."""
+        self.begins_at = math.inf
+        for one in (*self._retired, *([self._current] if self._current else [])):
+            one.child.send(signal.SIGKILL)
+            self._selector.unregister(one.child.channel)
+            one.child.bury()
+        self._retired, self._current = [], None
+
+    def _begin(self, service: Service) -> None:
+        child = fork_child("the admin address", lambda channel: self._work(service, channel))
+        one = self._current = AdminProcess(child)
+        self._selector.register(child.channel, selectors.EVENT_READ, lambda: self._hear(one))
+
+    def _hear(self, one: AdminProcess) -> None:
+        try:
+            said = one.child.channel.recv(64)
+            if not said:
+                self._bury(one)
+                return
+            if not one.unsent:  # else it was not patient enough to read its last answer
+                one.unsent = self._tell()
+        except BlockingIOError:
+            pass
+        except ConnectionError:
+            self._bury(one)
+            return
+        self._answer(one)
+
+    def _answer(self, one: AdminProcess) -> None:
+        channel = one.child.channel
+        try:
+            one.unsent = one.unsent[channel.send(one.unsent) :] if one.unsent else b""
+        except BlockingIOError:
+            pass
+        except ConnectionError:
+            one.unsent = b""  # its end is heard next
+        waits_for = selectors.EVENT_READ | (selectors.EVENT_WRITE if one.unsent else 0)
+        self._selector.modify(channel, waits_for, lambda: self._hear(one))
+
+    def _bury(self, one: AdminProcess) -> None:
+        self._selector.unregister(one.child.channel)
+        code = one.child.bury()
+        if one is self._current:
+            self._current = None
+            self.begins_at = one.child.replacement_due()
+            message = f"the process of the admin address ended ({code}) and is replaced"
+            tell(logging.ERROR, "admin-died", message, code=code)
+        else:
+            self._retired.remove(one)
