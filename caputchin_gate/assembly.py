@@ -1,4 +1,4 @@
-"""Puts a checked configuration together: verifiers, the gate's own sites, the table of routes.
+"""Puts a checked configuration together: verifiers and the table of routes.
 
 Pure construction: nothing here decides about a request. What only shows when settings meet is checked here.
 """
@@ -9,90 +9,26 @@ import hashlib
 import hmac
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from caputchin_gate.addresses import Address
-from caputchin_gate.client_address import TrustedProxies
-from caputchin_gate.clock import Clock
 from caputchin_gate.config import Configuration
-from caputchin_gate.endpoints import Endpoints, Site
-from caputchin_gate.endpoints.caputchin_files import HOST, WIDGET, files_of
-from caputchin_gate.endpoints.files import File
-from caputchin_gate.endpoints.siteverify.test_keys import SITE_KEYS as TEST_SITE_KEYS
-from caputchin_gate.engines import Engine, purpose_key
-from caputchin_gate.engines.cap import CapChallenges
-from caputchin_gate.engines.caputchin import CaputchinSessions, EitherToken
-from caputchin_gate.engines.native import NativeChallenges
-from caputchin_gate.engines.rsw import TimeLock
+from caputchin_gate.endpoints.caputchin_files import HOST, WIDGET
 from caputchin_gate.errors import Problem
 from caputchin_gate.policy import OwnPath, Terms
 from caputchin_gate.provider_tables import InProcessProvider
 from caputchin_gate.providers import Upstream
-from caputchin_gate.quotas import Quota
 from caputchin_gate.receipt import USES, Receipts
 from caputchin_gate.route_tables import GuardedRoute
 from caputchin_gate.routes import RouteTable, Rule
 from caputchin_gate.secret import Secret
-from caputchin_gate.settings import SITE
 from caputchin_gate.stores import Store
 from caputchin_gate.submissions import SubmissionLimit
 from caputchin_gate.tokens import Places
-from caputchin_gate.traffic import Traffic
-from caputchin_gate.verification import Demands, InProcess, Verifier
+from caputchin_gate.verification import Demands, Verifier
 
 if TYPE_CHECKING:
-    from caputchin_gate.engines.altcha.challenges import AltchaChallenges
-
-_DEFAULT_SITE: Final[Mapping[str, Any]] = {
-    **{name: setting.default for name, setting in SITE.items()},
-    "site_key": "default",
-}
-
-
-def own_endpoints(
-    configuration: Configuration, store: Store, clock: Clock, trusted: TrustedProxies, log_key: bytes
-) -> Endpoints:
-    own = configuration.in_process
-    keys = _signing_keys(own["signing_key"], store)
-    kinds = _kinds_in_process(configuration)
-    time_lock = _time_lock(configuration, keys) if kinds & {"cap", "caputchin"} else None
-    cap = _cap_challenges(configuration, keys, time_lock) if "cap" in kinds else {}
-    caputchin = _caputchin_sessions(configuration, keys, time_lock) if "caputchin" in kinds else {}
-    altcha = _altcha_challenges(configuration, keys) if "altcha" in kinds else {}
-    sites = {
-        site["site_key"]: Site(
-            _native_challenges(configuration, keys, site["site_key"], site["domains"]),
-            secrets=site["secret"],
-            domains=frozenset(host.lower() for host in site["domains"]),
-            cap=cap.get(site["site_key"]),
-            altcha=altcha.get(site["site_key"]),
-            caputchin=caputchin.get(site["site_key"]),
-            status=site["status"],
-            quota=_quota(site),
-            dialects=site["dialects"],
-            actions=site["actions"],
-            score=site["score"] if site["v3"] else None,
-        )
-        for site in configuration.sites or (_DEFAULT_SITE,)
-    }
-    counting_key = hmac.digest(keys[0], b"caputchin_gate counting clients", "sha256")
-    watch = replace(own["hardening"]["watch"], most_in_all=own["challenges_per_minute_in_all"])
-    test_keys = TEST_SITE_KEYS if configuration.top["allow_test_keys"] else ()
-    return Endpoints(
-        own["mount"],
-        sites,
-        clock,
-        trusted,
-        counting_key,
-        Traffic(sites, counting_key, watch),
-        caputchin_files=_caputchin_files(own) if "caputchin" in kinds else {},
-        ipv6_prefix=own["ipv6_prefix"],
-        test_sites={key: Site(_native_challenges(configuration, keys, key)) for key in test_keys},
-        verifications_per_minute=own["verifications_per_minute"],
-        wrong_secrets_per_minute=own["wrong_secrets_per_minute"],
-        log_key=log_key,
-    )
+    from caputchin_gate.endpoints.sites import Endpoints
 
 
 def submission_limit(configuration: Configuration, store: Store) -> SubmissionLimit | None:
@@ -100,109 +36,12 @@ def submission_limit(configuration: Configuration, store: Store) -> SubmissionLi
     if most is None:
         return None
     own = configuration.in_process
-    keys = _signing_keys(own["signing_key"], store)
+    keys = signing_keys(own["signing_key"], store)
     counting_key = hmac.digest(keys[0], b"caputchin_gate counting submissions", "sha256")
     return SubmissionLimit(most, counting_key, own["ipv6_prefix"])
 
 
-def _native_challenges(
-    configuration: Configuration, keys: Sequence[bytes], site_key: str, domains: Sequence[str] = ()
-) -> NativeChallenges:
-    own = configuration.in_process
-    return NativeChallenges(
-        keys,
-        site_key=site_key,
-        lifetime=int(own["lifetime"]),
-        binding=own["client_binding"],
-        cap=own["challenges_per_minute"],
-        multipliers=own["hardening"]["multipliers"],
-        hosts=tuple(host.lower() for host in domains),
-    )
-
-
-def _quota(site: Mapping[str, Any]) -> Quota | None:
-    if site["quota"] is None:
-        return None
-    return Quota(site["site_key"], site["quota"], refuses=site["over_quota"] == "refuse")
-
-
-def _kinds_in_process(configuration: Configuration) -> set[str]:
-    providers = configuration.providers.values()
-    return {provider.kind for provider in providers if isinstance(provider, InProcessProvider)}
-
-
-def _time_lock(configuration: Configuration, keys: Sequence[bytes]) -> TimeLock | None:
-    """Making the primes of squarings takes a moment, and all sites share them."""
-    squarings = configuration.in_process["cap"]["work"].squarings
-    return TimeLock(purpose_key(keys[0], "cap squarings"), squarings) if squarings else None
-
-
-def _cap_challenges(
-    configuration: Configuration, keys: Sequence[bytes], time_lock: TimeLock | None
-) -> dict[str, CapChallenges]:
-    """Cap's side of each site."""
-    own = configuration.in_process
-    cap = own["cap"]
-    return {
-        site["site_key"]: CapChallenges(
-            keys,
-            site_key=site["site_key"],
-            work=cap["work"],
-            binding=own["client_binding"],
-            challenge_lifetime=int(cap["lifetime"]),
-            token_lifetime=int(cap["token_lifetime"]),
-            time_lock=time_lock,
-            multipliers=cap["multipliers"],
-        )
-        for site in configuration.sites or (_DEFAULT_SITE,)
-    }
-
-
-def _caputchin_sessions(
-    configuration: Configuration, keys: Sequence[bytes], time_lock: TimeLock | None
-) -> dict[str, CaputchinSessions]:
-    """Caputchin's side of each site: its work is Cap's."""
-    own = configuration.in_process
-    cap = own["cap"]
-    return {
-        site["site_key"]: CaputchinSessions(
-            keys,
-            site_key=site["site_key"],
-            work=cap["work"],
-            binding=own["client_binding"],
-            challenge_lifetime=int(cap["lifetime"]),
-            time_lock=time_lock,
-            multipliers=cap["multipliers"],
-        )
-        for site in configuration.sites or (_DEFAULT_SITE,)
-    }
-
-
-def _caputchin_files(own: Mapping[str, Any]) -> Mapping[str, File]:
-    """Without a public origin the gate is on the origin of its pages, whatever that is: no client tells it."""
-    origin = own["caputchin"]["public_origin"] or ""
-    return files_of(own["caputchin"]["widget"] or {}, origin + own["mount"])
-
-
-def _altcha_challenges(configuration: Configuration, keys: Sequence[bytes]) -> dict[str, AltchaChallenges]:
-    from caputchin_gate.engines.altcha.challenges import AltchaChallenges  # only who has this kind pays for it
-
-    own = configuration.in_process
-    return {
-        site["site_key"]: AltchaChallenges(
-            keys,
-            site_key=site["site_key"],
-            algorithm=own["altcha"]["algorithm"],
-            lifetime=int(own["lifetime"]),
-            binding=own["client_binding"],
-            cap=own["challenges_per_minute"],
-            multipliers=own["hardening"]["multipliers"],
-        )
-        for site in configuration.sites or (_DEFAULT_SITE,)
-    }
-
-
-def _signing_keys(configured: Sequence[Secret], store: Store) -> tuple[bytes, ...]:
+def signing_keys(configured: Sequence[Secret], store: Store) -> tuple[bytes, ...]:
     """The keys in use: the first signs, all verify. Without configured ones the store's own."""
     if not configured:
         return (store.signing_key(),)
@@ -213,36 +52,15 @@ def verifiers_of(configuration: Configuration, endpoints: Endpoints | None) -> d
     verifiers: dict[str, Verifier] = {}
     for name, provider in configuration.providers.items():
         match provider:
-            case InProcessProvider(kind=kind, token_field=token_field):
-                sites = [site for site in endpoints.sites.values() if site.is_served] if endpoints else []
-                engines = (*_foreign_engines(kind, configuration), *(_engine(kind, site) for site in sites))
-                quotas = {site.key: site.quota for site in sites if site.quota is not None}
-                prefix = configuration.in_process["ipv6_prefix"]
-                verifiers[name] = InProcess(kind, token_field, engines, quotas, prefix)
+            case InProcessProvider() if endpoints is not None:
+                from caputchin_gate.own_sites import verifier_of  # only who verifies in process pays for it
+
+                verifiers[name] = verifier_of(provider, configuration, endpoints)
+            case InProcessProvider():
+                raise LookupError("in-process verification without endpoints")
             case Upstream():
                 verifiers[name] = provider
     return verifiers
-
-
-def _engine(kind: str, site: Site) -> Engine:
-    """What judges the tokens of a kind."""
-    if kind == "cap" and site.cap is not None:
-        return site.cap
-    if kind == "altcha" and site.altcha is not None:
-        return site.altcha
-    if kind == "caputchin" and site.caputchin is not None:
-        return EitherToken(site.caputchin, site.challenges)
-    return site.challenges
-
-
-def _foreign_engines(kind: str, configuration: Configuration) -> tuple[Engine, ...]:
-    """What judges tokens of a kind that others have signed with a secret of ours."""
-    secret = configuration.in_process["altcha"]["sentinel_secret"] if kind == "altcha" else None
-    if secret is None:
-        return ()
-    from caputchin_gate.engines.altcha.server_signature import ServerSignatures
-
-    return (ServerSignatures(secret),)
 
 
 def route_table(
@@ -253,7 +71,7 @@ def route_table(
     if endpoints is not None or front_proxy is not None:
         mount = configuration.in_process["mount"]
         rules.append(Rule(f"* {mount}/{{rest:path}}", OwnPath(mount, endpoints, front_proxy), own=True))
-    keys = _signing_keys(configuration.in_process["signing_key"], store) if configuration.has_receipts else ()
+    keys = signing_keys(configuration.in_process["signing_key"], store) if configuration.has_receipts else ()
     for route in configuration.routes:
         terms = _terms(route, configuration, verifiers, keys)
         rules.append(Rule(route.match, terms, route.table["method_override"], if_needed=route.if_needed))
@@ -311,7 +129,7 @@ def _terms(
 
 def _asked(verifiers: Sequence[Verifier], demands: Demands, configuration: Configuration) -> str:
     """What a token has to be good for to earn a receipt: gates that share a store share the key of their receipts."""
-    sites = sorted(site["site_key"] for site in configuration.sites or (_DEFAULT_SITE,))
+    sites = sorted(site["site_key"] for site in configuration.sites_served)
     accounts = [
         [verifier.kind, verifier.url, verifier.revealed_secret]
         if isinstance(verifier, Upstream)

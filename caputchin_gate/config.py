@@ -16,7 +16,7 @@ from caputchin_gate.errors import ConfigurationError, Problem
 from caputchin_gate.hardening import Thresholds
 from caputchin_gate.provider_tables import Provider, read_providers
 from caputchin_gate.route_tables import GuardedRoute, Route, read_marked, read_routes, route_problems
-from caputchin_gate.settings import TOP
+from caputchin_gate.settings import SITE, TOP
 from caputchin_gate.site_problems import site_problems
 from caputchin_gate.tables import Table, read_table
 from caputchin_gate.traffic import Watch
@@ -26,6 +26,9 @@ NOTHING_PROTECTED: Final = Problem("protect", "nothing is protected", 'add prote
 
 # What is kept as it was read, and not as it was typed: secrets stand there in the open.
 _READ_ELSEWHERE: Final = frozenset({"provider", "providers", "protect", "route"})
+
+
+_DEFAULT_SITE: Final[Table] = {**{name: setting.default for name, setting in SITE.items()}, "site_key": "default"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,11 @@ class Configuration:
     def sites(self) -> tuple[Table, ...]:
         sites: tuple[Table, ...] = self.in_process["sites"]
         return sites
+
+    @property
+    def sites_served(self) -> tuple[Table, ...]:
+        """Without any in the settings one that needs no key."""
+        return self.sites or (_DEFAULT_SITE,)
 
     @property
     def limits(self) -> Table:

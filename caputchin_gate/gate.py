@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypedDict, TypeVar, Unpack
 
 from caputchin_gate import config
-from caputchin_gate.assembly import own_endpoints, route_table, submission_limit, verifiers_of, warnings_of
+from caputchin_gate.assembly import route_table, signing_keys, submission_limit, verifiers_of, warnings_of
 from caputchin_gate.client_address import TrustedProxies, client_of, looks_proxied
 from caputchin_gate.clock import Clock
 from caputchin_gate.config import Configuration
@@ -122,7 +122,12 @@ class Gate:
         trusted = TrustedProxies(top["trusted_proxies"], top["forwarded_header"])
         in_process = any(isinstance(provider, InProcessProvider) for provider in configuration.providers.values())
         log_key = os.urandom(16)
-        endpoints = own_endpoints(configuration, self._store, clock, trusted, log_key) if in_process else None
+        endpoints = None
+        if in_process:
+            from caputchin_gate.own_sites import own_endpoints  # only who verifies in process pays for it
+
+            keys = signing_keys(configuration.in_process["signing_key"], self._store)
+            endpoints = own_endpoints(configuration, keys, clock, trusted, log_key)
         self._endpoints = endpoints
         self._verifiers = verifiers_of(configuration, endpoints)
         self._default = self._verifiers[configuration.default_provider]

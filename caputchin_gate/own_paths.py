@@ -9,7 +9,6 @@ No request below the mount reaches the application, and no rule locks these path
 from __future__ import annotations
 
 from caputchin_gate import forward_auth
-from caputchin_gate.endpoints import respond
 from caputchin_gate.endpoints.answers import not_found
 from caputchin_gate.messages import RequestHead
 from caputchin_gate.policy import Answer, Guarding, OwnPath, Ruling, Settings, follow
@@ -43,7 +42,11 @@ async def _answer(own: OwnPath, head: RequestHead, settings: Settings) -> Answer
                 return forward_auth.page_of(head, proxy, settings)
             case _:
                 pass
-    return Answer(await respond(head, own.endpoints) if own.endpoints is not None else not_found())
+    if own.endpoints is None:
+        return Answer(not_found())
+    from caputchin_gate.endpoints.paths import respond  # only who verifies in process pays for it
+
+    return Answer(await respond(head, own.endpoints))
 
 
 def _below(head: RequestHead, mount: str) -> str | None:

@@ -14,11 +14,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
-from typing import Final, Literal, TypeAlias, assert_never
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, assert_never
 
 from caputchin_gate.client_address import TrustedProxies, client_of, network_of
 from caputchin_gate.effects import BodyEnd, Claim, ClaimResult, LastPiece, ReadBody
-from caputchin_gate.endpoints import Endpoints
 from caputchin_gate.messages import RequestHead, Response
 from caputchin_gate.receipt import ID_BYTES, Receipt, Receipts
 from caputchin_gate.refusals import NO_STORE, render, wants_json
@@ -39,6 +38,9 @@ from caputchin_gate.verdict import (
     Verdict,
 )
 from caputchin_gate.verification import Demands, Verification, Verifier, Visitor, verify
+
+if TYPE_CHECKING:
+    from caputchin_gate.endpoints.sites import Endpoints
 
 KIB: Final = 1024
 

@@ -17,7 +17,8 @@ from caputchin_gate import ConfigurationError, Gate
 from caputchin_gate.client_address import TrustedProxies
 from caputchin_gate.clock import Clock
 from caputchin_gate.effects import BodyEnd, Count, Counted, ReadBody, StoreDown
-from caputchin_gate.endpoints import Endpoints, Site, respond
+from caputchin_gate.endpoints.paths import respond
+from caputchin_gate.endpoints.sites import Endpoints, Site
 from caputchin_gate.engines import Solved
 from caputchin_gate.engines.altcha import ALGORITHMS
 from caputchin_gate.engines.altcha.challenges import AltchaChallenges

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from caputchin_gate.client_address import TrustedProxies
 from caputchin_gate.clock import Clock
 from caputchin_gate.effects import BodyEnd, Claim, ClaimResult, Count, Counted, ReadBody, StoreDown
-from caputchin_gate.endpoints import Endpoints, Site, respond
 from caputchin_gate.endpoints.caputchin_files import HOST, files_of
-from caputchin_gate.endpoints.sites import count_key
+from caputchin_gate.endpoints.paths import respond
+from caputchin_gate.endpoints.sites import Endpoints, Site, count_key
 from caputchin_gate.engines import Solved
 from caputchin_gate.engines.cap import CapChallenges
 from caputchin_gate.engines.cap_work import Work

@@ -12,7 +12,9 @@ import pytest
 from caputchin_gate.client_address import TrustedProxies
 from caputchin_gate.clock import Clock
 from caputchin_gate.effects import BodyEnd, Claim, ClaimResult, Count, Counted, ReadBody, StoreDown, Swap
-from caputchin_gate.endpoints import Endpoints, Site, respond, widget_script
+from caputchin_gate.endpoints.paths import respond
+from caputchin_gate.endpoints.sites import Endpoints, Site
+from caputchin_gate.endpoints.widget import widget_script
 from caputchin_gate.engines.native import NativeChallenges
 from caputchin_gate.engines.solver import solve
 from caputchin_gate.messages import RequestHead, Response

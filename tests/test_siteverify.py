@@ -15,11 +15,13 @@ from urllib.parse import urlencode
 import pytest
 
 from caputchin_gate.effects import ClaimResult, StoreDown
+from caputchin_gate.endpoints.siteverify.cap import CAP
 from caputchin_gate.endpoints.siteverify.findings import Outcome
-from caputchin_gate.endpoints.siteverify.paths import DIALECTS, PATHS
+from caputchin_gate.endpoints.siteverify.paths import PATHS
 from caputchin_gate.engines.altcha.challenges import LONGEST_PROOF
 from caputchin_gate.engines.altcha.solver import solve as solve_altcha
 from caputchin_gate.engines.native import NativeChallenges
+from caputchin_gate.site_terms import DIALECTS
 from tests.siteverify_calls import (
     BACK_END,
     CALLS,
@@ -51,7 +53,7 @@ def site() -> Iterator[Site]:
 
 
 def test_every_dialect_is_tested_here() -> None:
-    assert set(CALLS) == set(DIALECTS)
+    assert set(CALLS) == set(DIALECTS) == {dialect.name for dialect in (*PATHS.values(), CAP)}
 
 
 # The request
@@ -992,7 +994,6 @@ def test_whatever_breaks_is_told_by_its_class_alone_and_answered_in_json(
 
 @EACH
 def test_every_outcome_has_an_answer_in_every_dialect(dialect: str) -> None:
-    from caputchin_gate.endpoints.siteverify.cap import CAP
     from caputchin_gate.endpoints.siteverify.findings import Finding
 
     spoken = {one.name: one for one in (*PATHS.values(), CAP)}[dialect]

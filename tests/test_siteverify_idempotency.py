@@ -13,8 +13,9 @@ import pytest
 from caputchin_gate.client_address import TrustedProxies
 from caputchin_gate.clock import Clock
 from caputchin_gate.effects import BodyEnd, Claim, ClaimResult, Count, Counted, Held, ReadBody, Sleep, StoreDown, Swap
-from caputchin_gate.endpoints import Endpoints, respond
-from caputchin_gate.endpoints import Site as GateSite
+from caputchin_gate.endpoints.paths import respond
+from caputchin_gate.endpoints.sites import Endpoints
+from caputchin_gate.endpoints.sites import Site as GateSite
 from caputchin_gate.engines.native import NativeChallenges
 from caputchin_gate.engines.solver import solve
 from caputchin_gate.messages import RequestHead, Response

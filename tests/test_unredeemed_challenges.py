@@ -13,8 +13,7 @@ import pytest
 from caputchin_gate.client_address import TrustedProxies
 from caputchin_gate.clock import Clock
 from caputchin_gate.effects import Counted
-from caputchin_gate.endpoints import Endpoints, Site
-from caputchin_gate.endpoints.sites import COUNT_WINDOW, count_key
+from caputchin_gate.endpoints.sites import COUNT_WINDOW, Endpoints, Site, count_key
 from caputchin_gate.engines.altcha.challenges import AltchaChallenges
 from caputchin_gate.engines.altcha.terms import RANDOM_BYTES
 from caputchin_gate.engines.cap import NONCE_BYTES as CAP_NONCE_BYTES

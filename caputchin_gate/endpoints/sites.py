@@ -6,7 +6,6 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from caputchin_gate.client_address import TrustedProxies, client_of, network_of
@@ -14,31 +13,23 @@ from caputchin_gate.clock import Clock
 from caputchin_gate.effects import StoreDown
 from caputchin_gate.endpoints.files import File
 from caputchin_gate.engines import Engine
-from caputchin_gate.engines.cap import CapChallenges
-from caputchin_gate.engines.caputchin import CaputchinSessions
-from caputchin_gate.engines.native import NativeChallenges
 from caputchin_gate.messages import RequestHead
 from caputchin_gate.origins import host_of, host_of_origin
 from caputchin_gate.quotas import Quota
 from caputchin_gate.secret import Secret
+from caputchin_gate.site_terms import Status
 from caputchin_gate.traffic import Traffic
 
 if TYPE_CHECKING:
     from caputchin_gate.engines.altcha.challenges import AltchaChallenges
+    from caputchin_gate.engines.cap import CapChallenges
+    from caputchin_gate.engines.caputchin import CaputchinSessions
+    from caputchin_gate.engines.native import NativeChallenges
 
 COUNT_WINDOW: Final = 60.0
 
 # A widget tells its own clock from ours by Date, and when to come back by Retry-After.
 _EXPOSED: Final = {"Access-Control-Expose-Headers": "Date, Retry-After"}
-
-
-class Status(StrEnum):
-    """Whether a site is served (captchaapi.md 4)."""
-
-    ACTIVE = "active"
-    SUSPENDED = "suspended"
-    DEACTIVATED = "deactivated"
-    INACTIVE = "inactive"
 
 
 # Status and error code of each that is not served.

@@ -9,8 +9,6 @@ from typing import Final
 
 from caputchin_gate.difficulty import GREATEST_CAP
 from caputchin_gate.endpoints.caputchin_files import BESIDE, WIDGET
-from caputchin_gate.endpoints.sites import Status
-from caputchin_gate.endpoints.siteverify.paths import DIALECTS
 from caputchin_gate.engines import LONGEST_LIFETIME, LONGEST_REDEEMED
 from caputchin_gate.engines.altcha import ALGORITHMS
 from caputchin_gate.engines.cap_work import LEAST_SALT, MOST_PUZZLES, MOST_SALT, MULTIPLIERS
@@ -20,6 +18,7 @@ from caputchin_gate.settings.hardening import HARDENING, multipliers
 from caputchin_gate.settings.plain import TEXT, choice, duration, flag, number, one_or_more, text, texts, whole
 from caputchin_gate.settings.reading import Setting, TableOf, TablesOf, Wrong, reads
 from caputchin_gate.settings.secrets import signing_keys, site_secrets, verifying_secret
+from caputchin_gate.site_terms import DIALECTS, Status
 from caputchin_gate.traffic import Watch
 
 _SQUARINGS: Final = whole(10_000, 300_000)

@@ -18,7 +18,8 @@ from caputchin_gate.client_address import TrustedProxies
 from caputchin_gate.clock import Clock
 from caputchin_gate.drivers import World, run
 from caputchin_gate.effects import BodyEnd
-from caputchin_gate.endpoints import Endpoints, Site, respond
+from caputchin_gate.endpoints.paths import respond
+from caputchin_gate.endpoints.sites import Endpoints, Site
 from caputchin_gate.engines import Solved
 from caputchin_gate.engines.cap_work import Work
 from caputchin_gate.engines.caputchin import CaputchinSessions

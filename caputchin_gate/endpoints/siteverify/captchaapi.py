@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import Final
 
 from caputchin_gate.endpoints.answers import answer, refused
-from caputchin_gate.endpoints.sites import NOT_SERVED, Status
+from caputchin_gate.endpoints.sites import NOT_SERVED
 from caputchin_gate.endpoints.siteverify.findings import Dialect, Finding, Outcome
 from caputchin_gate.endpoints.siteverify.request import BLANKS, Form, NoText
 from caputchin_gate.messages import RequestHead, Response
+from caputchin_gate.site_terms import Status
 
 _REFUSALS: Final[Mapping[Outcome, tuple[int, str]]] = {
     Outcome.SECRET_MISSING: (401, "invalid_secret"),

@@ -16,13 +16,14 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from caputchin_gate.client_address import network_of
-from caputchin_gate.endpoints.sites import Endpoints, Site, Status
+from caputchin_gate.endpoints.sites import Endpoints, Site
 from caputchin_gate.endpoints.siteverify import limits, test_keys
 from caputchin_gate.endpoints.siteverify.findings import Dialect, Finding, Outcome
 from caputchin_gate.endpoints.siteverify.limits import Limited
 from caputchin_gate.endpoints.siteverify.request import Fields, NoText, Unread, read_fields, text_of
 from caputchin_gate.engines import FORGED, Solved
 from caputchin_gate.messages import RequestHead
+from caputchin_gate.site_terms import Status
 from caputchin_gate.verdict import Failed, Passed, Reason, Unavailable
 from caputchin_gate.verification import judge, take, tell
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from caputchin_gate.endpoints.siteverify.cap import CAP
 from caputchin_gate.endpoints.siteverify.captchaapi import CAPTCHAAPI
 from caputchin_gate.endpoints.siteverify.findings import Dialect
 from caputchin_gate.endpoints.siteverify.friendly import FRIENDLY
@@ -29,5 +28,3 @@ PATHS: Final[Mapping[str, Dialect]] = {
 
 # Cap's clients name the site before `siteverify`, so no site may be called like the beginning of another path.
 RESERVED_SITE_KEYS: Final = frozenset({"cap", *(path.partition("/")[0] for path in PATHS)})
-
-DIALECTS: Final = tuple(dict.fromkeys(dialect.name for dialect in (*PATHS.values(), CAP)))
