@@ -170,7 +170,7 @@ def gate(*rules: str, exempt: Sequence[str] = ()) -> Gate:
 
 
 def of(app: object, *rules: str, exempt: Sequence[str] = (), ignore: Sequence[str] = ()) -> Audit:
-    return audit(endpoints_of(app, AppPath()), gate(*rules, exempt=exempt).policy.routes, ignore)
+    return audit(endpoints_of(app, AppPath()), gate(*rules, exempt=exempt).policy, ignore)
 
 
 async def view(request: Any) -> Any:
@@ -241,6 +241,11 @@ def test_it_looks_through_what_is_around_a_flask_application() -> None:
     site.wsgi_app = WsgiGate(site.wsgi_app, gate=gate("/x"))  # type: ignore[method-assign]
     assert of(site, "/x").rows == bare
     assert of(WsgiGate(site, gate=gate("/x")), "/x").rows == bare
+
+
+def test_a_trial_that_refuses_nobody_is_a_warning() -> None:
+    trial = Gate(provider="caputchin", verification="in-process", store="memory", protect=["/signup"], mode="report")
+    assert audit(endpoints_of(SHOP, AppPath()), trial.policy).warnings == ('mode = "report": no request is refused',)
 
 
 def test_a_marked_view_is_protected_by_its_mark() -> None:
