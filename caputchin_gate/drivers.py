@@ -224,26 +224,28 @@ async def arun(
     """
     answer: Any = None
     try:
-        if waits_for is not None:
-            answer = await _awaited(waits_for, world, read)
-            if type(waits_for) in _OF_STORE:
-                world.count(answer)
+        match waits_for:
+            case None:
+                pass
+            case ReadBody(max_memory=max_memory):
+                answer = await read(max_memory)
+            case waiting:
+                answer = await world.aperform(waiting)
+                if type(waiting) in _OF_STORE:
+                    world.count(answer)
         while True:
             try:
                 effect = policy.send(answer)
             except StopIteration as done:
                 result: T = done.value
                 return result
+            if isinstance(effect, ReadBody):
+                answer = await read(effect.max_memory)
+                continue
             answer = world.at_once(cast(AnyEffect, effect))
             if answer is None:
-                answer = await _awaited(cast(AnyEffect, effect), world, read)
+                answer = await world.aperform(cast(AnyEffect, effect))
             if type(effect) in _OF_STORE:
                 world.count(answer)
     finally:
         policy.close()
-
-
-async def _awaited(
-    effect: AnyEffect, world: World, read: Callable[[int], Awaitable[bytes | LastPiece | BodyEnd]]
-) -> Any:
-    return await (read(effect.max_memory) if isinstance(effect, ReadBody) else world.aperform(effect))

@@ -9,6 +9,7 @@ Of the configurations only addresses and the places of files are changed, so wha
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -192,10 +193,14 @@ class GuardedSite:
     def received(self) -> list[Received]:
         return self.application.received
 
-    def decisions(self) -> list[str]:
-        """The reasons of the decisions that the gate has logged."""
-        words = (line.split() for line in self.gate.printed().splitlines())
-        return [line[line.index("decision") + 1] for line in words if "decision" in line]
+    def has_decided(self, *reasons: str) -> None:
+        """Wait until these are the reasons of the last decisions in the log, which is written after the answers."""
+        until(lambda: self._decisions()[-len(reasons) :] == list(reasons), seconds=10)
+
+    def _decisions(self) -> list[str]:
+        lines = self.gate.printed().split("\n")[:-1]  # the last one may not be complete
+        events = [json.loads(line) for line in lines if line.startswith("{")]
+        return [event["reason"] for event in events if event["event"] == "decision"]
 
 
 @contextmanager

@@ -268,16 +268,22 @@ def test_what_it_can_not_look_into_is_open_unless_a_rule_guards_all_of_it() -> N
     assert not of(unknown, "/{rest:path}").standing(Standing.UNPROTECTED)
 
 
+@pytest.mark.parametrize("rule", ["POST /users/x", "POST /users/7", "POST /users/qz"])
+def test_a_rule_for_one_value_of_a_variable_is_none_for_all(rule: str) -> None:
+    assert "/users/{user}" in {row.path for row in of(SHOP, rule).standing(Standing.UNPROTECTED)}
+
+
 # Examples of paths
 
 
 @pytest.mark.parametrize(
     ("regex", "made"),
     [
-        ("[^/]+", ("x",)),
-        (".*", ("x", "7", "x/x")),
-        ("[0-9]+", ("7",)),
-        ("[0-9]{4}", ("7777",)),
+        ("[^/]+", ("x", "qz")),
+        (".*", ("x", "qz", "x/qz")),
+        ("[0-9]+", ("7", "4093")),
+        ("[0-9]{4}", ("4093",)),
+        ("[0-9]{6}", ("777777",)),
         ("(?:help|about us)", ("help", "about us")),
         ("[A-Z]{3}-[0-9]{2}", ("XXX-77",)),
         (r"^(?P<year>\d{4})/(?:page/)?$", ("7777/", "7777/page/")),

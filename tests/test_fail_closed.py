@@ -36,14 +36,14 @@ class FaultyWorld(World):
     breaks_at = 0
 
     def perform(self, effect: Any, read: Any) -> Any:
-        self.count()
+        self.break_at_times()
         return super().perform(effect, read)
 
     def at_once(self, effect: Any) -> Any:
-        self.count()
+        self.break_at_times()
         return super().at_once(effect)
 
-    def count(self) -> None:
+    def break_at_times(self) -> None:
         FaultyWorld.breaks_at -= 1
         if FaultyWorld.breaks_at < 0:
             raise Failure(TOKEN)

@@ -7,14 +7,16 @@ the gate's own table.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from importlib import import_module
-from itertools import islice, product
+from itertools import chain, islice, product
 from typing import Any, Final, TypeAlias
 
 MOST_TARGETS: Final = 48  # of one path; more differ in what no rule looks at
-_USUAL: Final = ("x", "7", "x/x")  # one segment, digits, several segments: what rules can tell apart
+# Two words, so that a rule for one of them does not pass for a rule for all; and several segments, where they fit.
+_WORDS: Final = ("x", "qz", "7", "4093")
+_SEGMENTS: Final = "x/qz"
 _NUMBERS: Final = ("1", *("7" * digits for digits in range(2, 13)))  # where a number has bounds, or so many digits
 _LIKELY: Final = "x7Xa0A-_./ " + "".join(map(chr, range(0x21, 0x7F)))
 _NAMED_GROUP: Final = re.compile(r"\(\?P<\w+>")
@@ -58,7 +60,13 @@ class AppPath:
     def targets(self) -> tuple[str, ...]:
         """Paths, decoded, that its router finds it by; empty where none could be made up."""
         choices = [(piece,) if isinstance(piece, str) else examples(piece) for piece in self.pieces]
-        paths = ("".join(parts) or "/" for parts in product(*choices))
+        if not all(choices):
+            return ()
+        each_once = (
+            tuple(choice[number % len(choice)] for choice in choices)
+            for number in range(max(map(len, choices), default=1))
+        )
+        paths = ("".join(parts) or "/" for parts in chain(each_once, product(*choices)))
         return tuple(dict.fromkeys(islice(paths, MOST_TARGETS)))
 
     def finds(self, path: str) -> bool:
@@ -73,12 +81,15 @@ class AppPath:
 def examples(variable: Variable) -> tuple[str, ...]:
     """Texts that a client may fill in: usual ones, else some that are made for the regex."""
     compiled = re.compile(variable.regex)
+
+    def fitting(texts: Iterable[str], most: int) -> tuple[str, ...]:
+        found = (text for text in texts if compiled.fullmatch(text) and _reads(variable, text))
+        return tuple(islice(dict.fromkeys(found), most))
+
+    if words := fitting(_WORDS, 2):
+        return words + fitting((_SEGMENTS,), 1)
     made = islice(_texts(_parser.parse(variable.regex)), MOST_TARGETS)
-    for some in (_USUAL, _NUMBERS, made):
-        fitting = (text for text in some if compiled.fullmatch(text) and _reads(variable, text))
-        if found := tuple(dict.fromkeys(fitting)):
-            return found
-    return ()
+    return fitting(_NUMBERS, 2) or fitting(made, MOST_TARGETS)
 
 
 def _reads(variable: Variable, text: str) -> bool:

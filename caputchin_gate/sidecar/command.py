@@ -68,6 +68,7 @@ def _say_where(service: Service) -> None:
     workers = "1 worker" if settings.workers == 1 else f"{settings.workers} workers"
     message = f"listening on {', '.join(places)}{behind} ({workers})"
     print(f"caputchin-gate: {message}", flush=True)
-    tell(logging.INFO, "ready", message, listen=places, upstream=upstreams, workers=settings.workers)
-    if service.admin_socket is not None:
-        print(f"caputchin-gate: health and metrics on {url_of(service.admin_socket, tls=False)}", flush=True)
+    admin = url_of(service.admin_socket, tls=False) if service.admin_socket is not None else None
+    if admin is not None:
+        print(f"caputchin-gate: health and metrics on {admin}", flush=True)
+    tell(logging.INFO, "ready", message, listen=places, upstream=upstreams, admin=admin, workers=settings.workers)

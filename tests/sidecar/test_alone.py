@@ -147,7 +147,7 @@ def test_a_reload_that_leaves_nothing_to_serve_is_refused(tmp_path: Path) -> Non
     with sidecar(tmp_path, None) as running:
         running.configure(provider={"kind": "caputchin", "secret": "cpt_sec_of_a_test_0123456789"}, in_process={})
         running.process.send_signal(signal.SIGHUP)
-        running.wait_for("reload refused, nothing changes: gate.toml: has nothing to serve")
+        running.wait_for("gate.toml: has nothing to serve; set forward_auth, or verify in process")
         assert exchange(running.port, CHALLENGE).status == 200
 
 
@@ -189,6 +189,6 @@ def test_what_is_wrong_is_said_in_one_line(
 
 
 def test_the_sidecar_needs_a_route_also_where_other_back_ends_verify(tmp_path: Path) -> None:
-    settings = {**GATE, "protect": [], "in_process": {"sites": [SITE]}}
+    settings = {**GATE, "protect": [], "in_process": {"sites": [SITE]}, "trusted_proxies": ["127.0.0.1"]}
     (tmp_path / "gate.toml").write_text(as_toml({"store": f"sqlite://{tmp_path}/gate.db", **settings}))
     assert_wrong_use(typed("proxy", "gate.toml", "--upstream", "unix:/x", folder=tmp_path), "nothing is protected")

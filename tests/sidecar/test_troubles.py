@@ -101,7 +101,7 @@ def _answer_once(listening: socket.socket) -> None:
     connection, _ = listening.accept()
     connection.recv(65536)
     connection.sendall(OK)
-    time.sleep(1)
+    connection.recv(1)  # until it is let go
 
 
 CUT = {

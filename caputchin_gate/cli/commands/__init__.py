@@ -1,1 +1,1 @@
-"""One file a command, named like it: `SUMMARY`, `arguments` and `run`. `parser.py` finds them."""
+"""One file a command, named like it: what `Command` in `parser.py` asks for. Nothing lists them."""

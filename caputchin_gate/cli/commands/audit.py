@@ -55,8 +55,8 @@ def run(typed: argparse.Namespace) -> int:
         else:
             for line in _lines(found):
                 print(line.rstrip(), file=report)
-            for warning in found.warnings:
-                complain(f"warning: {warning}")
+    for warning in () if typed.json else found.warnings:
+        complain(f"warning: {warning}")
     return FINDING if found.standing(Standing.UNPROTECTED) else DONE
 
 

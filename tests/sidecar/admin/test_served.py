@@ -268,6 +268,6 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path: Path, options: list[str], w
 def test_an_address_that_others_reach_is_warned_about(tmp_path: Path) -> None:
     (tmp_path / "gate.toml").write_text(as_toml({**GATE, "sidecar": {"admin": "0.0.0.0:9090"}}))
     done = typed("check", "gate.toml", folder=tmp_path)
-    assert "warning: sidecar.admin = '0.0.0.0:9090': everybody who reaches that address" in done.stderr
+    assert "warning: sidecar.admin: 0.0.0.0:9090: everybody who reaches that address" in done.stderr
     (tmp_path / "gate.toml").write_text(as_toml({**GATE, "sidecar": {"admin": "[::1]:9090"}}))
     assert "sidecar.admin" not in typed("check", "gate.toml", folder=tmp_path).stderr
