@@ -35,7 +35,6 @@ from caputchin_gate.routes import Exempt, Rule
 from caputchin_gate.secret import Secret
 from caputchin_gate.secret_health import SecretHealth
 from caputchin_gate.settings import TOP
-from caputchin_gate.sources import gather
 from caputchin_gate.stores import AwaitedStore, Store, open_store
 from caputchin_gate.traffic import Traffic
 from caputchin_gate.verdict import Decision, Failed, Reason, Verdict
@@ -401,6 +400,8 @@ def load_gate(path: str | Path | None = None, *, must_guard: bool = False) -> Ga
     must_guard: whether a file without any route is a problem already here, and not only to a door that finds no marked
         view either.
     """
+    from caputchin_gate.sources import gather  # only who has a file, or variables, pays for it
+
     typed = gather(path, os.environ)
     with typed.placing():
         return gate_of(config.read(typed.tables, must_guard=must_guard), typed.placed)
