@@ -38,18 +38,20 @@ browser:
 	    exit 1; \
 	  fi; }
 
-# The tests start servers of their own; a running service is not touched. nginx is often outside of a user's PATH.
-SERVICES = redis-server nginx caddy
+# The tests start servers of their own, and shells; a running service is not touched. nginx is often outside of a
+# user's PATH.
+SERVICES = redis-server nginx caddy zsh fish
 
 services:
 	@export PATH="$$PATH:/usr/sbin"; for service in $(SERVICES); do \
 	  command -v $$service >/dev/null || missing="$$missing $$service"; \
 	done; \
+	! command -v apt-get >/dev/null || command -v systemd-analyze >/dev/null || missing="$$missing systemd"; \
 	[ -z "$$missing" ] || { \
 	  if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing >/dev/null; \
 	  else \
-	    echo "The tests need Redis, nginx and Caddy: install the packages$$missing of your system."; \
+	    echo "The tests need Redis, nginx, Caddy, zsh and fish: install the packages$$missing of your system."; \
 	    exit 1; \
 	  fi; }
 
