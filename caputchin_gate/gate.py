@@ -27,7 +27,17 @@ from caputchin_gate.kept_body import Budget
 from caputchin_gate.marks import MarkedView, rules_of
 from caputchin_gate.messages import RequestHead
 from caputchin_gate.own_paths import handle, serve
-from caputchin_gate.policy import Answer, PassOn, Ruling, Settings, opens_websocket, rule_on
+from caputchin_gate.policy import (
+    Answer,
+    PassOn,
+    Ruling,
+    Settings,
+    Terms,
+    judge,
+    not_refused,
+    opens_websocket,
+    rule_on,
+)
 from caputchin_gate.provider_tables import InProcessProvider
 from caputchin_gate.providers import Upstream
 from caputchin_gate.route_tables import Route
@@ -36,6 +46,7 @@ from caputchin_gate.secret import Secret
 from caputchin_gate.secret_health import SecretHealth
 from caputchin_gate.settings import TOP
 from caputchin_gate.stores import AwaitedStore, Store, open_store
+from caputchin_gate.tokens import Places
 from caputchin_gate.traffic import Traffic
 from caputchin_gate.verdict import Decision, Failed, Reason, Verdict
 from caputchin_gate.verification import Demands, InFlight, Verification, Visitor, verify
@@ -173,6 +184,26 @@ class Gate:
         """The same without blocking the event loop."""
         return await arun(self._by_hand(token, Visitor(remote_ip, email)), self._world)
 
+    def decide(self, token: str | None, *, remote_ip: str | None = None) -> Decision:
+        """Verify one token and decide about it, as a route without options of its own does: for what guards a form
+        where no route does. Everybody who hears of decisions hears of this one. It blocks.
+        """
+        terms = Terms((self._default,), Places(()), admit_outages=self._configuration.top["on_outage"] == "admit")
+        typed = token.strip() if isinstance(token, str) else ""
+        try:
+            decision = (
+                run(judge(typed, None, Visitor(remote_ip), terms, self._settings), self._world)
+                if typed
+                else Decision(Reason.TOKEN_MISSING)
+            )
+        except Exception as failure:
+            tell_broken(failure)
+            decision = Decision(Reason.UNAVAILABLE, details=(type(failure).__name__,))
+        if self._settings.report_only and not decision.admitted:
+            decision = not_refused(decision)
+        self._tell(decision)
+        return decision
+
     async def _by_hand(self, token: str | None, visitor: Visitor) -> Verdict:
         match token:  # people hand over what a form had, whatever that was
             case str() as typed if typed.strip():
@@ -219,6 +250,11 @@ class Gate:
 
     # For the doors
 
+    @property
+    def token_field(self) -> str:
+        """The form field of the default provider's tokens."""
+        return self._default.token_field
+
     def widget(self) -> Mapping[str, str]:
         """The attributes of the script that a page with a guarded form loads; `src` without a mount prefix.
 
@@ -231,9 +267,11 @@ class Gate:
         src = {"src": f"{self._configuration.in_process['mount']}/captcha.js"}
         return src if default.token_field == TOKEN_FIELD else {**src, "data-field": default.token_field}
 
-    def guarding(self, views: Iterable[MarkedView]) -> Gate:
+    def guarding(self, views: Iterable[MarkedView], *, forms: bool = False) -> Gate:
         """This gate with the rules of marked views (`marks.py`) beside its own: another one for one application, that
         shares all the rest, from the store to the listeners.
+
+        forms: whether the application has forms that ask for a decision themselves, so that no route need be protected
 
         Raises ConfigurationError with every mark that can't be kept.
         """
@@ -242,7 +280,7 @@ class Gate:
         other._configuration = configuration
         routes = route_table(configuration, self._verifiers, self._endpoints, self._store)
         other._settings = replace(self._settings, routes=routes)
-        other._guards = bool(configuration.routes)
+        other._guards = bool(configuration.routes) or forms
         other.untouched = routes.untouched
         known = {replace(warning, place=None) for warning in self.warnings}
         added = tuple(warning for warning in warnings_of(configuration) if warning not in known)
@@ -367,15 +405,17 @@ class Gate:
         if isinstance(ruling, Answer) and head.method.upper() == "HEAD":
             ruling = replace(ruling, response=replace(ruling.response, body=b""))
         decision = getattr(ruling, "decision", None)
-        if decision is None or decision.reason is Reason.EXEMPT:
-            return ruling
+        if decision is not None and decision.reason is not Reason.EXEMPT:
+            self._tell(decision)
+        return ruling
+
+    def _tell(self, decision: Decision) -> None:
         log_decision(decision)
         for listener in self._listeners:
             try:
                 listener(decision)
             except Exception as failure:
                 tell_broken(failure, "a listener of decisions failed")
-        return ruling
 
     # The end
 

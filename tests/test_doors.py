@@ -15,6 +15,7 @@ import pytest
 
 from caputchin_gate.engines.native import NativeChallenges, meets
 from caputchin_gate.engines.solver import solve
+from tests.at_home.django_site import WAYS
 from tests.echo import SIGNING_KEY
 from tests.scenarios import BIG, END, FORM, MULTIPART, SCENARIOS, Scenario, file, part
 from tests.servers import STACKS, Server, serve
@@ -33,6 +34,13 @@ DOORS = {stack: (stack, APPS[STACKS[stack].interface]) for stack in STACKS} | {
         ("flask", "gunicorn-gthread"),
     )
     for rules in ("rules", "marks")
+}
+DOORS |= {
+    f"django-{way}": (
+        "gunicorn-gthread" if way.startswith("wsgi") else "uvicorn-httptools",
+        f"tests.at_home.django_site:{way}",
+    )
+    for way in WAYS
 }
 
 # What a server's own strictness may answer before any middleware is asked.
