@@ -5,6 +5,7 @@ Exactly where that can be said with texts and variables, too widely where not, n
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from itertools import product
 from re import _constants as codes  # type: ignore[attr-defined]  # there is no other parser of Python's own expressions
@@ -16,6 +17,7 @@ from caputchin_gate.marks import Variable
 Pieces: TypeAlias = tuple[str | Variable, ...]
 
 MOST_SPELLINGS: Final = 32
+_SLASHES: Final = re.compile("//+")
 _ANYTHING: Final[Pieces] = (Variable(crosses_slashes=True),)
 _BEGINNINGS: Final = frozenset({codes.AT_BEGINNING, codes.AT_BEGINNING_STRING})
 _ENDS: Final = frozenset({codes.AT_END, codes.AT_END_STRING})
@@ -104,14 +106,14 @@ def _may_contain_slash(code: Any, argument: Any) -> bool:
 
 
 def joined(pieces: Iterable[str | Variable]) -> Pieces:
-    """Neighbours as one: a variable is one or more characters already."""
-    joined: list[str | Variable] = []
+    """Neighbours as one. A variable is one or more characters already, and slashes one after the other count as one."""
+    path: list[str | Variable] = []
     for piece in pieces:
-        match joined[-1] if joined else None, piece:
+        match path[-1] if path else None, piece:
             case str(before), str():
-                joined[-1] = before + piece
+                path[-1] = _SLASHES.sub("/", before + piece)
             case Variable(crosses_slashes=before), Variable(crosses_slashes=after):
-                joined[-1] = Variable(before or after)
+                path[-1] = Variable(before or after)
             case _:
-                joined.append(piece)
-    return tuple(joined)
+                path.append(piece)
+    return tuple(path)
