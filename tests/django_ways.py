@@ -51,7 +51,6 @@ def settings_of(urls: Sequence[Any], protect: Sequence[Any] = (), **settings: An
         "CAPUTCHIN_GATE": gate,
         "INSTALLED_APPS": INSTALLED,
         "MIDDLEWARE": [],
-        "USE_I18N": False,
     }
     with override_settings(**{**own, **settings}):
         yield

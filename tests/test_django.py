@@ -143,7 +143,7 @@ def test_a_marked_view_is_guarded_in_every_language_of_the_site(way: str, target
         )
     ]
     locale = "django.middleware.locale.LocaleMiddleware"
-    with settings_of(urls, USE_I18N=True, LANGUAGES=[("en", "English"), ("de", "Deutsch")], LANGUAGE_CODE="en"):
+    with settings_of(urls, LANGUAGES=[("en", "English"), ("de", "Deutsch")], LANGUAGE_CODE="en"):
         site = Site(way, [locale])
         assert site.post(target).status == 403
         assert site.post(target, fresh_token()).text == "verified"

@@ -21,10 +21,10 @@ TABLE = [
     (r"contact/$", ["/contact/"], False),  # Django wants all of a path that ends with $
     (r"^contact", ["/{rest:path}"], True),
     (r"^contact/", ["/contact/{rest:path}"], False),
-    (r"^t/(?P<slug>[-a-zA-Z0-9_]+)/reply\Z", ["/t/{variable2}/reply"], False),
+    (r"^t/(?P<slug>[-a-zA-Z0-9_]+)/reply\Z", ["/t/{variable1}/reply"], False),
     (r"^files/(?P<name>.+)/edit\Z", ["/files/{rest:path}"], True),
     (r"^files/(?P<name>.+)\Z", ["/files/{rest:path}"], False),
-    (r"^articles/([0-9]{4})/(?:draft/)?$", ["/articles/{variable2}/", "/articles/{variable2}/draft/"], False),
+    (r"^articles/([0-9]{4})/(?:draft/)?$", ["/articles/{variable1}/", "/articles/{variable1}/draft/"], False),
     (r"^(?:page|seite)/(?:help|about)/?$", None, False),
     (r"^(?P<x>[^/]*)/list$", ["/list", "/{variable1}/list"], False),
     (r"^[\w-]+\d+\.html$", ["/{variable1}.html"], False),
