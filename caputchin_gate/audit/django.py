@@ -34,7 +34,7 @@ def _below(resolver: URLResolver, prefix: AppPath, redirects: bool) -> Iterator[
             case URLResolver():
                 yield from _below(pattern, path, redirects)
             case URLPattern(callback=view):
-                methods = _methods(view)
+                methods = methods_of(view)
                 yield Endpoint(
                     path,
                     methods,
@@ -87,17 +87,24 @@ def _regex(pattern: Any) -> Variable:
 # Methods
 
 
-def _methods(view: Any) -> frozenset[str]:
+def methods_of(view: Any) -> frozenset[str]:
     """The methods that reach a view: all, for a function without a decorator that says something else."""
     methods = EVERY_METHOD
     own = getattr(view, "view_class", None) or getattr(view, "cls", None)
     if own is not None:
         names = getattr(view, "view_initkwargs", {}).get("http_method_names") or own.http_method_names
-        actions = getattr(view, "actions", None)  # of a view set
-        methods &= {name.upper() for name in names if (name in actions if actions else hasattr(own, name))}
+        actions = getattr(view, "actions", None) or {}  # of a view set
+        if _dispatches_as_usual(own):
+            methods &= {name.upper() for name in names if name in actions or hasattr(own, name)}
     for allowed in _required(view):
         methods &= allowed
     return methods
+
+
+def _dispatches_as_usual(view: type) -> bool:
+    """Whether the method of a request picks the method of the class; one that dispatches itself may do anything."""
+    defining = next((one for one in view.__mro__ if "dispatch" in vars(one)), None)
+    return defining is not None and defining.__module__.partition(".")[0] in ("django", "rest_framework")
 
 
 def _required(view: Any) -> Iterator[frozenset[str]]:
