@@ -131,6 +131,8 @@ def _members(value: object) -> Iterator[object]:
                 yield one
                 if isinstance(one, tuple):
                     yield from one
+        case _:
+            return
 
 
 def _same(one: object, other: object) -> bool:
