@@ -155,7 +155,7 @@ HANDS_OVER_LATE = ("waitress", "daphne", "gunicorn-sync")
 
 
 def test_a_token_before_a_file_is_verified_before_the_file_has_arrived(server: Server) -> None:
-    if server.stack in HANDS_OVER_LATE:
+    if server.stack in HANDS_OVER_LATE or ":asgi_" in server.app:  # Django's side of ASGI receives all of it first
         return
     body = part("caputchin-token", fresh_token()) + file(BIG) + END
     raw = request_bytes(f"POST /contact\n{MULTIPART}", body)

@@ -20,7 +20,8 @@ from caputchin_gate.verdict import Decision
 Record: TypeAlias = Any  # an environ of WSGI or a scope of ASGI: a dictionary
 
 DECISION: Final = wsgi.DECISION
-assert asgi.DECISION == DECISION
+DECIDED_BY: Final = wsgi.DECIDED_BY
+assert (asgi.DECISION, asgi.DECIDED_BY) == (DECISION, DECIDED_BY)
 
 
 @dataclass(frozen=True, slots=True)

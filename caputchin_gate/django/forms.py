@@ -57,7 +57,9 @@ class CaptchaWidget(forms.Widget):
         return ""
 
     def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
-        attributes = {key: value for key, value in {**self.attrs, **(attrs or {})}.items() if key != "id"}
+        attributes = (
+            self.attrs
+        )  # those of Django are for what people fill in: an id for the label, the field's mistakes
         if self.script is not None:
             tag = script_tag({"src": self.script, "nonce": page_nonce()})
             element = format_html("<{0}{1}></{0}>", self.element, _written(attributes))

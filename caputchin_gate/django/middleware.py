@@ -18,7 +18,7 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
 from caputchin_gate import asgi, wsgi
-from caputchin_gate.django.current import DECISION, answering, decision_of, record_of
+from caputchin_gate.django.current import DECIDED_BY, DECISION, answering, decision_of, record_of
 from caputchin_gate.django.gates import site_gate
 from caputchin_gate.django.marked import http_response
 from caputchin_gate.effects import BodyEnd, LastPiece
@@ -71,11 +71,11 @@ class GateMiddleware:
             return refusal if refusal is not None else with_cookie(await self._get_response(request), ruling)
 
     def _see(self, request: HttpRequest) -> Seen | None:
-        """What the gate has to look at, if anything: what `wrap` has decided is decided."""
-        if decision_of(request) is not None:
-            return None
+        """What the gate has to look at, if anything: what `wrap` has decided stands."""
         if (scope := getattr(request, "scope", None)) is not None:
-            scope = {**scope, "root_path": request.script_name}  # that Django has cut off
+            query = scope["query_string"]  # a text with Django's test client
+            query = query if isinstance(query, bytes) else query.encode("latin-1")
+            scope = {**scope, "root_path": request.script_name, "query_string": query}  # the prefix that Django cut off
             target, root_path = scope.get("raw_path"), scope["root_path"]
         else:
             target, root_path = wsgi.target_of(request.META), request.META["SCRIPT_NAME"]
@@ -83,6 +83,9 @@ class GateMiddleware:
         if self._gate.untouched(path, target, root_path):
             return None
         head = asgi.head_of(scope) if scope is not None else wsgi.head_of(request.META, target)
+        earlier = decision_of(request)
+        if earlier is not None and self._gate.stands(earlier, record_of(request).get(DECIDED_BY), head):
+            return None
         return Seen(request, head, self._gate)
 
 
@@ -92,6 +95,7 @@ class Seen:
     def __init__(self, request: HttpRequest, head: RequestHead, gate: Gate) -> None:
         self.request = request
         self.head = head
+        self._gate = gate
         self.body = body_of(request, gate)
 
     async def aread(self, max_memory: int) -> bytes | LastPiece | BodyEnd:
@@ -105,7 +109,7 @@ class Seen:
                 return None
             case Admit(decision=decision):
                 remove_own_headers(self.request)
-                record_of(self.request)[DECISION] = decision
+                record_of(self.request).update({DECISION: decision, DECIDED_BY: self._gate})
                 self.body.hand_over()
                 return None
             case Answer(response=response):

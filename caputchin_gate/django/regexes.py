@@ -5,6 +5,7 @@ Exactly where that can be said with texts and variables, too widely where not, n
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from itertools import product
 from re import _constants as codes  # type: ignore[attr-defined]  # there is no other parser of Python's own expressions
@@ -16,7 +17,9 @@ from caputchin_gate.marks import Variable
 Pieces: TypeAlias = tuple[str | Variable, ...]
 
 MOST_SPELLINGS: Final = 32
+_SLASHES: Final = re.compile("//+")
 _ANYTHING: Final[Pieces] = (Variable(crosses_slashes=True),)
+_UNSAID: Final[Pieces] = (*_ANYTHING, "...")  # more follows than a rule can say
 _BEGINNINGS: Final = frozenset({codes.AT_BEGINNING, codes.AT_BEGINNING_STRING})
 _ENDS: Final = frozenset({codes.AT_END, codes.AT_END_STRING})
 _WITHOUT_SLASH: Final = frozenset({codes.CATEGORY_DIGIT, codes.CATEGORY_WORD, codes.CATEGORY_SPACE})
@@ -32,7 +35,7 @@ def spellings(regex: str, *, whole: bool, goes_on: bool) -> tuple[Pieces, ...]:
     before = () if whole or _is_at(parsed[:1], _BEGINNINGS) else _ANYTHING
     after = () if whole or goes_on or _is_at(parsed[-1:], _ENDS) else _ANYTHING
     found = tuple(dict.fromkeys(joined((*before, *pieces, *after)) for pieces in _sequence(parsed)))
-    return found if len(found) <= MOST_SPELLINGS else (_ANYTHING,)
+    return found if len(found) <= MOST_SPELLINGS else (_UNSAID,)
 
 
 def _is_at(part: Sequence[tuple[Any, Any]], places: frozenset[Any]) -> bool:
@@ -49,7 +52,7 @@ def _sequence(parsed: Iterable[tuple[Any, Any]]) -> list[Pieces]:
     for part in parts:
         count *= len(part)
         if count > MOST_SPELLINGS:
-            return [_ANYTHING]
+            return [_UNSAID]
     return [tuple(piece for pieces in chosen for piece in pieces) for chosen in product(*parts)]
 
 
@@ -71,8 +74,10 @@ def _part(code: Any, argument: Any) -> Sequence[Pieces]:
             return [pieces for branch in argument[1] for pieces in _sequence(branch)]
         case codes.AT | codes.ASSERT | codes.ASSERT_NOT:  # match nothing, and only forbid
             return [()]
-        case _:
+        case codes.ANY:
             return [_ANYTHING]
+        case _:
+            return [_UNSAID]
 
 
 def _repeated(least: int, most: int, parsed: Any) -> list[Pieces]:
@@ -104,14 +109,14 @@ def _may_contain_slash(code: Any, argument: Any) -> bool:
 
 
 def joined(pieces: Iterable[str | Variable]) -> Pieces:
-    """Neighbours as one: a variable is one or more characters already."""
-    joined: list[str | Variable] = []
+    """Neighbours as one. A variable is one or more characters already, and slashes one after the other count as one."""
+    path: list[str | Variable] = []
     for piece in pieces:
-        match joined[-1] if joined else None, piece:
+        match path[-1] if path else None, piece:
             case str(before), str():
-                joined[-1] = before + piece
+                path[-1] = _SLASHES.sub("/", before + piece)
             case Variable(crosses_slashes=before), Variable(crosses_slashes=after):
-                joined[-1] = Variable(before or after)
+                path[-1] = Variable(before or after)
             case _:
-                joined.append(piece)
-    return tuple(joined)
+                path.append(piece)
+    return tuple(path)
