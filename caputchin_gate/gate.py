@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, Literal, TypedDict, TypeVar, Unpack
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict, TypeVar, Unpack
 
 from caputchin_gate import config
 from caputchin_gate.assembly import route_table, signing_keys, submission_limit, verifiers_of, warnings_of
@@ -49,7 +51,10 @@ from caputchin_gate.stores import AwaitedStore, Store, open_store
 from caputchin_gate.tokens import Places
 from caputchin_gate.traffic import Traffic
 from caputchin_gate.verdict import Decision, Failed, Reason, Verdict
-from caputchin_gate.verification import Demands, InFlight, Verification, Visitor, verify
+from caputchin_gate.verification import Demands, InFlight, Rehearsal, Verification, Verifier, Visitor, verify
+
+if TYPE_CHECKING:
+    from caputchin_gate.endpoints.sites import Site
 
 
 class GateOptions(TypedDict, total=False):
@@ -205,6 +210,8 @@ class Gate:
         return decision
 
     async def _by_hand(self, token: str | None, visitor: Visitor) -> Verdict:
+        if (rehearsed := self._settings.verification.rehearsal.verdict) is not None:
+            return rehearsed
         match token:  # people hand over what a form had, whatever that was
             case str() as typed if typed.strip():
                 pass
@@ -247,6 +254,36 @@ class Gate:
     def policy(self) -> Settings:
         """All that decides about requests, for those who explain or audit it."""
         return self._settings
+
+    # For the tests of applications
+
+    @property
+    def verifiers(self) -> Mapping[str, Verifier]:
+        """Who verifies tokens, by the name of the provider; the default one comes first."""
+        return MappingProxyType(self._verifiers)
+
+    @property
+    def sites(self) -> Mapping[str, Site]:
+        """The sites that challenges are issued for, by site key; none where nothing is verified in process."""
+        return MappingProxyType(self._endpoints.sites) if self._endpoints is not None else {}
+
+    @contextmanager
+    def rehearsing(self, providers: HttpClient) -> Iterator[Rehearsal]:
+        """Ask `providers` in place of the real ones, and take every verdict from the rehearsal once it has one.
+
+        Nothing else leads to a rehearsal: who begins one holds the gate. It concerns the gates for applications with
+        marked views (`guarding`) as well, is told in the log, and leaves nothing behind.
+        """
+        tell(logging.WARNING, "rehearsal", "verdicts of this gate are those of a test from now on")
+        world, verification = self._world, self._settings.verification
+        real, world.client = world.client, providers
+        try:
+            yield verification.rehearsal
+        finally:
+            world.client = real
+            verification.rehearsal.verdict = None
+            verification.breakers.clear()
+            verification.secrets.clear()
 
     # For the doors
 
