@@ -107,8 +107,9 @@ class Gate:
     """Guards routes. Construct one for an application and hand it to a door, or ask `verify` by hand.
 
     provider: the name of a kind ("caputchin", "procaptcha", ...), a table as in gate.toml, or an object of
-        `caputchin_gate.providers`. The other arguments are the keys of gate.toml (see `GateOptions`).
-    clock: time and randomness, for tests.
+        `caputchin_gate.providers`
+    clock: time and randomness, for tests
+    options: the keys of gate.toml (see `GateOptions`)
 
     No environment variable changes what is typed here; `load_gate` heeds them.
 
@@ -180,13 +181,16 @@ class Gate:
     def verify(self, token: str | None, *, remote_ip: str | None = None, email: str | None = None) -> Verdict:
         """Verify one token with the default provider, blocking. The token is spent by it.
 
-        remote_ip: the visitor's address; email: the visitor's address or its domain. Both go only to providers that
-        ask for them (of an e-mail address only the domain).
+        An outage or a wrong secret is a verdict, never an exception. Match it: every verdict is a true value.
+
+        token: what the form had, whatever that was; None is a token that is missing
+        remote_ip: the visitor's address, for providers that ask for it and for challenges that are bound to it
+        email: the visitor's e-mail address or its domain, for providers that ask for it; only the domain is sent
         """
         return run(self._by_hand(token, Visitor(remote_ip, email)), self._world)
 
     async def averify(self, token: str | None, *, remote_ip: str | None = None, email: str | None = None) -> Verdict:
-        """The same without blocking the event loop."""
+        """The same as `verify` without blocking the event loop."""
         return await arun(self._by_hand(token, Visitor(remote_ip, email)), self._world)
 
     def decide(self, token: str | None, *, remote_ip: str | None = None) -> Decision:
@@ -429,7 +433,11 @@ class Gate:
         return opens_websocket(head, self._settings)
 
     def on_decision(self, listener: Callable[[Decision], T]) -> Callable[[Decision], T]:
-        """Call `listener` with each decision about a guarded request. Usable as a decorator."""
+        """Call `listener` with each decision about a guarded request. Usable as a decorator.
+
+        It is called in the thread or on the event loop that handles the request, so it should be quick. What it raises
+        is logged and changes nothing.
+        """
         self._listeners.append(listener)
         return listener
 
@@ -462,7 +470,7 @@ class Gate:
         self._store.close()
 
     async def aclose(self) -> None:
-        """The same on the event loop whose connections shall be closed."""
+        """The same as `close`, on the event loop whose connections shall be closed."""
         await self._world.client.aclose()
         if isinstance(self._store, AwaitedStore):
             await self._store.aclose()
@@ -471,11 +479,13 @@ class Gate:
 
 
 def load_gate(path: str | Path | None = None, *, must_guard: bool = False) -> Gate:
-    """The gate that a TOML file describes, with what environment variables say in its place; without a file they say
-    all. Raises ConfigurationError with every problem, and where it was typed.
+    """The gate that a TOML file describes, with what environment variables say in its place.
 
+    Raises ConfigurationError with every problem, and where it was typed.
+
+    path: without a file, the variables say all
     must_guard: whether a file without any route is a problem already here, and not only to a door that finds no marked
-        view either.
+        view either
     """
     from caputchin_gate.sources import gather  # only who has a file, or variables, pays for it
 
