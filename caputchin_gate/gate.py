@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, Literal, TypedDict, TypeVar, Unpack
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict, TypeVar, Unpack
 
 from caputchin_gate import config
 from caputchin_gate.assembly import route_table, signing_keys, submission_limit, verifiers_of, warnings_of
@@ -49,7 +51,10 @@ from caputchin_gate.stores import AwaitedStore, Store, open_store
 from caputchin_gate.tokens import Places
 from caputchin_gate.traffic import Traffic
 from caputchin_gate.verdict import Decision, Failed, Reason, Verdict
-from caputchin_gate.verification import Demands, InFlight, Verification, Visitor, verify
+from caputchin_gate.verification import Demands, InFlight, Rehearsal, Verification, Verifier, Visitor, verify
+
+if TYPE_CHECKING:
+    from caputchin_gate.endpoints.sites import Site
 
 
 class GateOptions(TypedDict, total=False):
@@ -102,8 +107,9 @@ class Gate:
     """Guards routes. Construct one for an application and hand it to a door, or ask `verify` by hand.
 
     provider: the name of a kind ("caputchin", "procaptcha", ...), a table as in gate.toml, or an object of
-        `caputchin_gate.providers`. The other arguments are the keys of gate.toml (see `GateOptions`).
-    clock: time and randomness, for tests.
+        `caputchin_gate.providers`
+    clock: time and randomness, for tests
+    options: the keys of gate.toml (see `GateOptions`)
 
     No environment variable changes what is typed here; `load_gate` heeds them.
 
@@ -175,13 +181,16 @@ class Gate:
     def verify(self, token: str | None, *, remote_ip: str | None = None, email: str | None = None) -> Verdict:
         """Verify one token with the default provider, blocking. The token is spent by it.
 
-        remote_ip: the visitor's address; email: the visitor's address or its domain. Both go only to providers that
-        ask for them (of an e-mail address only the domain).
+        An outage or a wrong secret is a verdict, never an exception. Match it: every verdict is a true value.
+
+        token: what the form had, whatever that was; None is a token that is missing
+        remote_ip: the visitor's address, for providers that ask for it and for challenges that are bound to it
+        email: the visitor's e-mail address or its domain, for providers that ask for it; only the domain is sent
         """
         return run(self._by_hand(token, Visitor(remote_ip, email)), self._world)
 
     async def averify(self, token: str | None, *, remote_ip: str | None = None, email: str | None = None) -> Verdict:
-        """The same without blocking the event loop."""
+        """The same as `verify` without blocking the event loop."""
         return await arun(self._by_hand(token, Visitor(remote_ip, email)), self._world)
 
     def decide(self, token: str | None, *, remote_ip: str | None = None) -> Decision:
@@ -205,6 +214,8 @@ class Gate:
         return decision
 
     async def _by_hand(self, token: str | None, visitor: Visitor) -> Verdict:
+        if (rehearsed := self._settings.verification.rehearsal.verdict) is not None:
+            return rehearsed
         match token:  # people hand over what a form had, whatever that was
             case str() as typed if typed.strip():
                 pass
@@ -247,6 +258,36 @@ class Gate:
     def policy(self) -> Settings:
         """All that decides about requests, for those who explain or audit it."""
         return self._settings
+
+    # For the tests of applications
+
+    @property
+    def verifiers(self) -> Mapping[str, Verifier]:
+        """Who verifies tokens, by the name of the provider; the default one comes first."""
+        return MappingProxyType(self._verifiers)
+
+    @property
+    def sites(self) -> Mapping[str, Site]:
+        """The sites that challenges are issued for, by site key; none where nothing is verified in process."""
+        return MappingProxyType(self._endpoints.sites) if self._endpoints is not None else {}
+
+    @contextmanager
+    def rehearsing(self, providers: HttpClient) -> Iterator[Rehearsal]:
+        """Ask `providers` in place of the real ones, and take every verdict from the rehearsal once it has one.
+
+        Nothing else leads to a rehearsal: who begins one holds the gate. It concerns the gates for applications with
+        marked views (`guarding`) as well, is told in the log, and leaves nothing behind.
+        """
+        tell(logging.WARNING, "rehearsal", "verdicts of this gate are those of a test from now on")
+        world, verification = self._world, self._settings.verification
+        real, world.client = world.client, providers
+        try:
+            yield verification.rehearsal
+        finally:
+            world.client = real
+            verification.rehearsal.verdict = None
+            verification.breakers.clear()
+            verification.secrets.clear()
 
     # For the doors
 
@@ -392,7 +433,11 @@ class Gate:
         return opens_websocket(head, self._settings)
 
     def on_decision(self, listener: Callable[[Decision], T]) -> Callable[[Decision], T]:
-        """Call `listener` with each decision about a guarded request. Usable as a decorator."""
+        """Call `listener` with each decision about a guarded request. Usable as a decorator.
+
+        It is called in the thread or on the event loop that handles the request, so it should be quick. What it raises
+        is logged and changes nothing.
+        """
         self._listeners.append(listener)
         return listener
 
@@ -425,7 +470,7 @@ class Gate:
         self._store.close()
 
     async def aclose(self) -> None:
-        """The same on the event loop whose connections shall be closed."""
+        """The same as `close`, on the event loop whose connections shall be closed."""
         await self._world.client.aclose()
         if isinstance(self._store, AwaitedStore):
             await self._store.aclose()
@@ -434,11 +479,13 @@ class Gate:
 
 
 def load_gate(path: str | Path | None = None, *, must_guard: bool = False) -> Gate:
-    """The gate that a TOML file describes, with what environment variables say in its place; without a file they say
-    all. Raises ConfigurationError with every problem, and where it was typed.
+    """The gate that a TOML file describes, with what environment variables say in its place.
 
+    Raises ConfigurationError with every problem, and where it was typed.
+
+    path: without a file, the variables say all
     must_guard: whether a file without any route is a problem already here, and not only to a door that finds no marked
-        view either.
+        view either
     """
     from caputchin_gate.sources import gather  # only who has a file, or variables, pays for it
 

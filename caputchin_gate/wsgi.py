@@ -43,6 +43,10 @@ LINGER_SECONDS: Final = 2.0
 class GateMiddleware:
     """Wraps a WSGI application.
 
+    Raises ConfigurationError when the gate protects no route, or has `forward_auth` on.
+
+    app: the application
+    gate: what guards it; closing it is up to you, and can be left to the end of the process
     refuse: answers refused requests in place of the gate; where it fails, the gate answers itself
     """
 

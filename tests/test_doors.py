@@ -42,6 +42,12 @@ DOORS |= {
     )
     for way in WAYS
 }
+DOORS |= {
+    "litestar": ("uvicorn-httptools", "tests.plain.litestar_site:site"),
+    "quart": ("hypercorn", "tests.plain.quart_site:app"),
+    "bottle": ("waitress", "tests.plain.bottle_site:site"),
+    "pyramid": ("gunicorn-gthread", "tests.plain.pyramid_site:site"),
+}
 
 # What a server's own strictness may answer before any middleware is asked.
 SERVERS_OWN = (400, 404, 405, 421, 501)
@@ -99,6 +105,9 @@ def test_every_door_decides_alike(server: Server, used_token: str, scenario: Sce
     before = runs(server)
     answer = exchange(server.port, request_bytes(head, body, chunked=scenario.chunked))
     ran = runs(server) - before
+    if server.stack == "aiohttp-wsgi" and "Content-Encoding" in head:  # decompresses itself, and breaks at what is none
+        assert (answer.status, ran) == (500, 0)
+        return
     if not scenario.ran:
         assert ran == 0, "the application ran"
         assert answer.status in scenario.status or answer.status in SERVERS_OWN
@@ -151,7 +160,7 @@ def test_a_client_that_waits_for_100_continue_gets_it_and_is_admitted(server: Se
 
 
 # These read a body to its end before any middleware runs, or have one worker that is busy meanwhile.
-HANDS_OVER_LATE = ("waitress", "daphne", "gunicorn-sync")
+HANDS_OVER_LATE = ("waitress", "daphne", "gunicorn-sync", "aiohttp-wsgi")
 
 
 def test_a_token_before_a_file_is_verified_before_the_file_has_arrived(server: Server) -> None:

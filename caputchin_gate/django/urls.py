@@ -68,13 +68,17 @@ def methods_of(view: Any) -> frozenset[str] | None:
     """The methods that reach a view; None for all, as with a function without a decorator that says something else."""
     allowed = list(_required(view))
     own = class_of(view)
-    if own is not None:
+    if own is not None and _dispatches_as_usual(own):
         names = getattr(view, "view_initkwargs", {}).get("http_method_names") or own.http_method_names
-        actions = getattr(view, "actions", None)  # of a view set
-        allowed.append(
-            frozenset(name.upper() for name in names if (name in actions if actions else hasattr(own, name)))
-        )
+        actions = getattr(view, "actions", None) or {}  # of a view set
+        allowed.append(frozenset(name.upper() for name in names if name in actions or hasattr(own, name)))
     return frozenset.intersection(*allowed) if allowed else None
+
+
+def _dispatches_as_usual(view: type) -> bool:
+    """Whether the method of a request picks the method of the class; one that dispatches itself may do anything."""
+    defining = next((one for one in view.__mro__ if "dispatch" in vars(one)), None)
+    return defining is not None and defining.__module__.partition(".")[0] in ("django", "rest_framework")
 
 
 def _required(view: Any) -> Iterator[frozenset[str]]:
