@@ -9,7 +9,7 @@ demo: $(VENV)/.demo
 	$(BIN)/caputchin-gate demo
 
 test: check browser services widgets
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist loadfile
 
 check: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -23,10 +23,11 @@ bench: $(VENV)/.bench services widgets proxies
 simulation: $(VENV)/.bench
 	$(BIN)/python -m benchmarks.simulation
 
-# The generated parts of the documentation: the settings reference and the pictures.
+# The documentation: its generated parts, the settings reference and the pictures, and the site in docs/_build/html.
 docs: $(VENV)/.test browser
 	$(BIN)/python docs/make_settings.py
 	$(BIN)/python docs/make_pictures.py
+	$(BIN)/sphinx-build -nW --keep-going -q docs docs/_build/html
 
 # The tests drive a real Chromium. Playwright's own download is not needed: a system Chromium is used.
 browser:
@@ -38,18 +39,20 @@ browser:
 	    exit 1; \
 	  fi; }
 
-# The tests start servers of their own; a running service is not touched. nginx is often outside of a user's PATH.
-SERVICES = redis-server nginx caddy
+# The tests start servers of their own, and shells; a running service is not touched. nginx is often outside of a
+# user's PATH.
+SERVICES = redis-server nginx caddy zsh fish
 
 services:
 	@export PATH="$$PATH:/usr/sbin"; for service in $(SERVICES); do \
 	  command -v $$service >/dev/null || missing="$$missing $$service"; \
 	done; \
+	! command -v apt-get >/dev/null || command -v systemd-analyze >/dev/null || missing="$$missing systemd"; \
 	[ -z "$$missing" ] || { \
 	  if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing >/dev/null; \
 	  else \
-	    echo "The tests need Redis, nginx and Caddy: install the packages$$missing of your system."; \
+	    echo "The tests need Redis, nginx, Caddy, zsh and fish: install the packages$$missing of your system."; \
 	    exit 1; \
 	  fi; }
 
@@ -91,4 +94,4 @@ $(VENV)/.%: pyproject.toml | $(VENV)/bin/python
 	@touch $@
 
 clean:
-	rm -rf $(VENV) .widgets build dist *.egg-info
+	rm -rf $(VENV) .widgets build docs/_build dist *.egg-info

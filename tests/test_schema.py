@@ -53,7 +53,7 @@ def examples() -> Iterator[tuple[str, str]]:
     for page in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md")):
         for index, text in enumerate(re.findall(r"^```toml\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)):
             yield f"{page.name}-{index}", text
-    for file in (ROOT / "examples").rglob("gate*.toml"):
+    for file in (ROOT / "examples").rglob("*.toml"):
         yield str(file.relative_to(ROOT)), file.read_text()
 
 

@@ -20,7 +20,7 @@ from caputchin_gate.audit.paths import AppPath, Variable
 from caputchin_gate.errors import closest
 from caputchin_gate.messages import RequestHead
 from caputchin_gate.path_patterns import BRACES
-from caputchin_gate.policy import OwnPath, Terms
+from caputchin_gate.policy import OwnPath, Settings, Terms
 from caputchin_gate.routes import Ambiguous, Exempt, RouteTable, Rule
 
 Table: TypeAlias = RouteTable[Terms | OwnPath]
@@ -64,12 +64,14 @@ class Audit:
         return [row for row in self.rows if row.standing is standing]
 
 
-def audit(endpoints: Iterable[Endpoint], routes: Table, ignored: Sequence[str] = ()) -> Audit:
+def audit(endpoints: Iterable[Endpoint], settings: Settings, ignored: Sequence[str] = ()) -> Audit:
     """Ask about every endpoint that writes. ignored: patterns like those of rules. Raises ConfigurationError."""
+    routes = settings.routes
     known = sorted(endpoints, key=lambda endpoint: str(endpoint.path))
     left_out = RouteTable([Rule(pattern, None) for pattern in ignored])
     rows = tuple(row for endpoint in known for row in _rows(endpoint, routes, left_out))
-    warnings = (*_rules_in_vain(known, routes), *_redirected(known, routes), *_patterns_in_vain(rows, left_out))
+    trial = ('mode = "report": no request is refused',) if settings.report_only else ()
+    warnings = (*trial, *_rules_in_vain(known, routes), *_redirected(known, routes), *_patterns_in_vain(rows, left_out))
     return Audit(rows, tuple(dict.fromkeys(warnings)))
 
 

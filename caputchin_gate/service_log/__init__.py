@@ -13,7 +13,7 @@ import threading
 import time
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
@@ -106,17 +106,21 @@ class ServiceLog(logging.Handler):
         return f"{date}.{int((now - second) * 1e6):06d}Z"
 
 
-def begin(format: LogFormat = "auto") -> ServiceLog:
-    """From now on all that this process and its children have to say goes to stderr, in lines of this format."""
+@contextmanager
+def taking_all(format: LogFormat = "auto") -> Iterator[ServiceLog]:
+    """All that this process and its children have to say goes to stderr, in lines of this format."""
     log = ServiceLog(format)
-    hand_to(log.take)
-    logging.getLogger().addHandler(log)
-    logging.raiseExceptions = False
-    warnings.showwarning = _tell_warning
-    sys.excepthook = lambda kind, failure, trace: tell_broken(failure)
-    sys.unraisablehook = lambda trouble: _tell_lost(trouble.exc_value)
-    threading.excepthook = lambda trouble: _tell_lost(trouble.exc_value)
-    return log
+    with ExitStack() as afterwards:
+        for place, name, taking in _HOOKS:
+            afterwards.callback(setattr, place, name, getattr(place, name))
+            setattr(place, name, taking)
+        root = logging.getLogger()
+        root.addHandler(log)
+        afterwards.callback(root.removeHandler, log)
+        hand_to(log.take)
+        afterwards.callback(hand_to, None)
+        afterwards.callback(log.flush)
+        yield log
 
 
 def _tell_warning(
@@ -129,3 +133,11 @@ def _tell_warning(
 def _tell_lost(failure: BaseException | None) -> None:
     if failure is not None:
         tell_broken(failure)
+
+
+_HOOKS: Final[tuple[tuple[Any, str, object], ...]] = (
+    (logging, "raiseExceptions", False),
+    (warnings, "showwarning", _tell_warning),
+    (sys, "unraisablehook", lambda trouble: _tell_lost(trouble.exc_value)),
+    (threading, "excepthook", lambda trouble: _tell_lost(trouble.exc_value)),
+)

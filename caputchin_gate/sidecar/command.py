@@ -26,10 +26,10 @@ def run(path: str, typed: Mapping[str, Any], *, alone: bool) -> bool:
     typed: keys of [sidecar] that count more than those of the file
     alone: without an application behind it
     """
-    log = service_log.begin()
-    supervisor = Supervisor(lambda: prepare(path, typed, log, alone=alone))
-    tell(logging.INFO, "start", f"caputchin-gate {__version__} starts", version=__version__)
-    return supervisor.run(_say_where)
+    with service_log.taking_all() as log:
+        supervisor = Supervisor(lambda: prepare(path, typed, log, alone=alone))
+        tell(logging.INFO, "start", f"caputchin-gate {__version__} starts", version=__version__)
+        return supervisor.run(_say_where)
 
 
 def prepare(path: str, typed: Mapping[str, Any], log: ServiceLog, *, alone: bool) -> Service:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.redis_servers import free_port
+from tests.redis_servers import free_port, until
 from tests.sidecar.counted import Counted
 from tests.sidecar.load import End, Kind, Load, under_load
 from tests.sidecar.running import Running, sidecar
@@ -123,6 +123,7 @@ def test_a_worker_that_is_killed_hurts_its_own_connections_alone(running: Runnin
     with under_load(running.port) as load:
         load.go_on(400)
         victim, survivor = running.workers()
+        until(lambda: bool(clients_of(victim, running.port)) and bool(clients_of(survivor, running.port)))
         survivors = clients_of(survivor, running.port)
         killed = time.monotonic()
         os.kill(victim, signal.SIGKILL)
@@ -133,7 +134,6 @@ def test_a_worker_that_is_killed_hurts_its_own_connections_alone(running: Runnin
     cut = load.all(End.FAILED, End.CUT, End.DROPPED)
     assert cut
     assert [outcome for outcome in cut if not outcome.within(killed, gone)] == []
-    assert survivors
     assert survivors.isdisjoint(outcome.client for outcome in cut)
 
 

@@ -43,7 +43,7 @@ def run(typed: argparse.Namespace) -> int:
     gate = gate_to_ask(typed.file)
     report = _own_stdout()
     try:
-        found = audit(endpoints_of(load(typed.app), AppPath()), gate.policy.routes, typed.ignore)
+        found = audit(endpoints_of(load(typed.app), AppPath()), gate.policy, typed.ignore)
     except CantLoad as failure:
         if typed.traceback and failure.__cause__ is not None:
             traceback.print_exception(failure.__cause__)

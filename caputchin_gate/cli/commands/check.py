@@ -43,7 +43,7 @@ def _checked(file: str) -> Gate:
     source = gather(file, os.environ)
     with source.placing():
         configuration = config.read(source.tables, must_guard=True)
-        settings = relay_settings(configuration, alone=True)
+        settings = relay_settings(configuration, alone=not configuration.sidecar["upstream"])
         problems: list[Problem] = []
         for context in (listening_context, upstream_context):
             try:

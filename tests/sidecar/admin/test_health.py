@@ -9,9 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from caputchin_gate.addresses import Address
 from caputchin_gate.messages import HttpReply
 from caputchin_gate.providers import Retry, Upstream, kinds, load
 from caputchin_gate.secret_health import FORGOTTEN_AFTER, SecretHealth, is_refused
+from caputchin_gate.sidecar.admin.health import alive, ready, refused_secrets
+from caputchin_gate.sidecar.admin.sources import World
+from caputchin_gate.sidecar.ledger import Seen, Snapshot
+from caputchin_gate.sidecar.reports import Secret, State
 from caputchin_gate.verdict import Failed, Misconfigured, Passed, Reason
 from tests.redis_servers import RedisServer
 from tests.sidecar.admin.watching import GET, ask, checks, until, value, watched
@@ -154,6 +159,50 @@ def test_the_last_word_about_the_secret_counts_for_a_while(
     for now, verdict in enumerate(verdicts, start=1):
         health.learn(provider, verdict, float(now))
     assert is_refused(health.refused_at, health.accepted_at, len(verdicts) + later) is refused
+
+
+def worker(*, retired: bool = False, ready: bool = True, **secrets: tuple[float, float]) -> Seen:
+    state = State(secrets={name: Secret(*said) for name, said in secrets.items()})
+    return Seen(1, ready=ready, retired=retired, state=state)
+
+
+def seen(*workers: Seen, ending: bool = False) -> Snapshot:
+    return Snapshot({}, workers, started=0.0, reloaded=None, ending=ending)
+
+
+@pytest.mark.parametrize(
+    ("workers", "refused"),
+    [
+        ([worker()], set()),
+        ([worker(old=(5.0, 0.0)), worker(new=(0.0, 6.0))], {"old"}),
+        ([worker(old=(5.0, 0.0)), worker(old=(0.0, 6.0))], set()),  # what was said last, to whomever
+        ([worker(old=(7.0, 0.0)), worker(old=(0.0, 6.0))], {"old"}),
+        ([worker(old=(5.0, 0.0), retired=True), worker()], set()),  # it had another secret
+    ],
+)
+def test_the_workers_know_together_what_a_provider_said_last(workers: list[Seen], refused: set[str]) -> None:
+    assert refused_secrets(seen(*workers), now=8.0) == refused
+
+
+WELL = World(store=True, upstreams={Address("127.0.0.1", 80): True})
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "is_alive", "failing"),
+    [
+        (None, False, {"supervisor"}),
+        (seen(), False, {"workers"}),
+        (seen(worker(ready=False)), False, {"workers"}),
+        (seen(worker(retired=True)), True, {"workers"}),
+        (seen(worker(retired=True), ending=True), True, {"draining"}),
+        (seen(worker(), worker(ready=False)), True, set()),
+    ],
+)
+def test_alive_is_whom_a_restart_would_not_help_and_ready_who_takes_requests(
+    snapshot: Snapshot | None, is_alive: bool, failing: set[str]
+) -> None:
+    assert all(check.passed for check in alive(snapshot)) is is_alive
+    assert {check.name for check in ready(snapshot, WELL, 0.0) if not check.passed} == failing
 
 
 # The world

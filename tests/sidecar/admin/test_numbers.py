@@ -164,6 +164,17 @@ def test_its_process_may_hang_and_nobody_else_waits(running: Running) -> None:
     until(lambda: value(running, "decisions_total") == 20)
 
 
+def test_a_supervisor_that_hangs_is_not_alive(running: Running) -> None:
+    running.process.send_signal(signal.SIGSTOP)
+    try:
+        until(lambda: ask(running, "/healthz").status == 503)
+        assert [ask(running, path).status for path in ("/", "/metrics", "/readyz")] == [503, 503, 503]
+        assert exchange(running.port, REFUSED).status == 403
+    finally:
+        running.process.send_signal(signal.SIGCONT)
+    until(lambda: ask(running, "/readyz").status == 200)
+
+
 def test_its_process_does_not_outlive_the_supervisor(running: Running) -> None:
     orphans = children(running.process.pid)
     assert len(orphans) == 3
