@@ -42,8 +42,9 @@ SETTINGS: Final = "CAPUTCHIN_GATE"
 class Refused(HTTPException):
     """A refusal, for the application's own error handlers: for this class, for HTTPException or for the status.
 
-    decision: why; description: what the visitor reads, in the visitor's language. Where no handler is, the gate's own
-    answer is sent.
+    decision: why
+    description: what the visitor reads, in the visitor's language
+    own: the gate's own answer, which is sent where no handler is
     """
 
     def __init__(self, decision: Decision, description: str, own: messages.Response) -> None:
@@ -96,8 +97,10 @@ def install(app: Flask, gate: Gate | None = None) -> None:
 def captcha_widget(gate: Gate, *, nonce: str | None = None, **attributes: str) -> Markup:
     """The script for pages with guarded forms, `<form data-captcha>`; in a template `{{ captcha_widget() }}`.
 
-    nonce: of the page's content security policy; attributes: `locale="de"` becomes `data-locale="de"`
     Raises ConfigurationError when the gate's provider has a widget of its own.
+
+    nonce: of the page's content security policy
+    attributes: `locale="de"` becomes `data-locale="de"`
     """
     script = dict(gate.widget())
     script["src"] = request.script_root + script["src"]

@@ -29,7 +29,17 @@ from caputchin_gate.kept_body import Budget
 from caputchin_gate.marks import MarkedView, rules_of
 from caputchin_gate.messages import RequestHead
 from caputchin_gate.own_paths import handle, serve
-from caputchin_gate.policy import Answer, PassOn, Ruling, Settings, opens_websocket, rule_on
+from caputchin_gate.policy import (
+    Answer,
+    PassOn,
+    Ruling,
+    Settings,
+    Terms,
+    judge,
+    not_refused,
+    opens_websocket,
+    rule_on,
+)
 from caputchin_gate.provider_tables import InProcessProvider
 from caputchin_gate.providers import Upstream
 from caputchin_gate.route_tables import Route
@@ -38,6 +48,7 @@ from caputchin_gate.secret import Secret
 from caputchin_gate.secret_health import SecretHealth
 from caputchin_gate.settings import TOP
 from caputchin_gate.stores import AwaitedStore, Store, open_store
+from caputchin_gate.tokens import Places
 from caputchin_gate.traffic import Traffic
 from caputchin_gate.verdict import Decision, Failed, Reason, Verdict
 from caputchin_gate.verification import Demands, InFlight, Rehearsal, Verification, Verifier, Visitor, verify
@@ -96,8 +107,9 @@ class Gate:
     """Guards routes. Construct one for an application and hand it to a door, or ask `verify` by hand.
 
     provider: the name of a kind ("caputchin", "procaptcha", ...), a table as in gate.toml, or an object of
-        `caputchin_gate.providers`. The other arguments are the keys of gate.toml (see `GateOptions`).
-    clock: time and randomness, for tests.
+        `caputchin_gate.providers`
+    clock: time and randomness, for tests
+    options: the keys of gate.toml (see `GateOptions`)
 
     No environment variable changes what is typed here; `load_gate` heeds them.
 
@@ -169,14 +181,37 @@ class Gate:
     def verify(self, token: str | None, *, remote_ip: str | None = None, email: str | None = None) -> Verdict:
         """Verify one token with the default provider, blocking. The token is spent by it.
 
-        remote_ip: the visitor's address; email: the visitor's address or its domain. Both go only to providers that
-        ask for them (of an e-mail address only the domain).
+        An outage or a wrong secret is a verdict, never an exception. Match it: every verdict is a true value.
+
+        token: what the form had, whatever that was; None is a token that is missing
+        remote_ip: the visitor's address, for providers that ask for it and for challenges that are bound to it
+        email: the visitor's e-mail address or its domain, for providers that ask for it; only the domain is sent
         """
         return run(self._by_hand(token, Visitor(remote_ip, email)), self._world)
 
     async def averify(self, token: str | None, *, remote_ip: str | None = None, email: str | None = None) -> Verdict:
-        """The same without blocking the event loop."""
+        """The same as `verify` without blocking the event loop."""
         return await arun(self._by_hand(token, Visitor(remote_ip, email)), self._world)
+
+    def decide(self, token: str | None, *, remote_ip: str | None = None) -> Decision:
+        """Verify one token and decide about it, as a route without options of its own does: for what guards a form
+        where no route does. Everybody who hears of decisions hears of this one. It blocks.
+        """
+        terms = Terms((self._default,), Places(()), admit_outages=self._configuration.top["on_outage"] == "admit")
+        typed = token.strip() if isinstance(token, str) else ""
+        try:
+            decision = (
+                run(judge(typed, None, Visitor(remote_ip), terms, self._settings), self._world)
+                if typed
+                else Decision(Reason.TOKEN_MISSING)
+            )
+        except Exception as failure:
+            tell_broken(failure)
+            decision = Decision(Reason.UNAVAILABLE, details=(type(failure).__name__,))
+        if self._settings.report_only and not decision.admitted:
+            decision = not_refused(decision)
+        self._tell(decision)
+        return decision
 
     async def _by_hand(self, token: str | None, visitor: Visitor) -> Verdict:
         if (rehearsed := self._settings.verification.rehearsal.verdict) is not None:
@@ -256,6 +291,11 @@ class Gate:
 
     # For the doors
 
+    @property
+    def token_field(self) -> str:
+        """The form field of the default provider's tokens."""
+        return self._default.token_field
+
     def widget(self) -> Mapping[str, str]:
         """The attributes of the script that a page with a guarded form loads; `src` without a mount prefix.
 
@@ -268,9 +308,11 @@ class Gate:
         src = {"src": f"{self._configuration.in_process['mount']}/captcha.js"}
         return src if default.token_field == TOKEN_FIELD else {**src, "data-field": default.token_field}
 
-    def guarding(self, views: Iterable[MarkedView]) -> Gate:
+    def guarding(self, views: Iterable[MarkedView], *, forms: bool = False) -> Gate:
         """This gate with the rules of marked views (`marks.py`) beside its own: another one for one application, that
         shares all the rest, from the store to the listeners.
+
+        forms: whether the application has forms that ask for a decision themselves, so that no route need be protected
 
         Raises ConfigurationError with every mark that can't be kept.
         """
@@ -279,7 +321,7 @@ class Gate:
         other._configuration = configuration
         routes = route_table(configuration, self._verifiers, self._endpoints, self._store)
         other._settings = replace(self._settings, routes=routes)
-        other._guards = bool(configuration.routes)
+        other._guards = bool(configuration.routes) or forms
         other.untouched = routes.untouched
         known = {replace(warning, place=None) for warning in self.warnings}
         added = tuple(warning for warning in warnings_of(configuration) if warning not in known)
@@ -391,7 +433,11 @@ class Gate:
         return opens_websocket(head, self._settings)
 
     def on_decision(self, listener: Callable[[Decision], T]) -> Callable[[Decision], T]:
-        """Call `listener` with each decision about a guarded request. Usable as a decorator."""
+        """Call `listener` with each decision about a guarded request. Usable as a decorator.
+
+        It is called in the thread or on the event loop that handles the request, so it should be quick. What it raises
+        is logged and changes nothing.
+        """
         self._listeners.append(listener)
         return listener
 
@@ -404,15 +450,17 @@ class Gate:
         if isinstance(ruling, Answer) and head.method.upper() == "HEAD":
             ruling = replace(ruling, response=replace(ruling.response, body=b""))
         decision = getattr(ruling, "decision", None)
-        if decision is None or decision.reason is Reason.EXEMPT:
-            return ruling
+        if decision is not None and decision.reason is not Reason.EXEMPT:
+            self._tell(decision)
+        return ruling
+
+    def _tell(self, decision: Decision) -> None:
         log_decision(decision)
         for listener in self._listeners:
             try:
                 listener(decision)
             except Exception as failure:
                 tell_broken(failure, "a listener of decisions failed")
-        return ruling
 
     # The end
 
@@ -422,7 +470,7 @@ class Gate:
         self._store.close()
 
     async def aclose(self) -> None:
-        """The same on the event loop whose connections shall be closed."""
+        """The same as `close`, on the event loop whose connections shall be closed."""
         await self._world.client.aclose()
         if isinstance(self._store, AwaitedStore):
             await self._store.aclose()
@@ -431,11 +479,13 @@ class Gate:
 
 
 def load_gate(path: str | Path | None = None, *, must_guard: bool = False) -> Gate:
-    """The gate that a TOML file describes, with what environment variables say in its place; without a file they say
-    all. Raises ConfigurationError with every problem, and where it was typed.
+    """The gate that a TOML file describes, with what environment variables say in its place.
 
+    Raises ConfigurationError with every problem, and where it was typed.
+
+    path: without a file, the variables say all
     must_guard: whether a file without any route is a problem already here, and not only to a door that finds no marked
-        view either.
+        view either
     """
     from caputchin_gate.sources import gather  # only who has a file, or variables, pays for it
 

@@ -48,8 +48,9 @@ ONE_SEGMENT: Final = frozenset({"str", "int", "float", "uuid"})  # Starlette's c
 class Refused(HTTPException):
     """A refusal, for the application's own exception handlers: for this class, for HTTPException or for the status.
 
-    decision: why; detail: what the visitor reads, in the visitor's language; response: the gate's own answer, which
-    is sent where no handler is.
+    decision: why
+    detail: what the visitor reads, in the visitor's language
+    response: the gate's own answer, which is sent where no handler is
     """
 
     def __init__(self, decision: Decision, detail: str, response: messages.Response) -> None:

@@ -24,6 +24,7 @@ LEVELS = (
         "client_address",
         "origins",
         "refusal_texts",
+        "field_texts",
         "refusals",
         "difficulty",
         "hardening",
