@@ -185,6 +185,7 @@ def test_in_a_scene_of_passing_everything_passes(gate: Gate) -> None:
         captcha.passes()
         assert [post(client, data={"message": "hello"}), post(client)] == [200, 200]
         assert isinstance(gate.verify("whatever"), Passed)
+        assert gate.decide(None).admitted
         assert isinstance(asyncio.run(gate.averify(None)), Passed)
 
 
@@ -266,10 +267,12 @@ def test_the_real_provider_is_asked_outside_of_a_captcha_alone() -> None:
 
 
 def test_a_test_says_so_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "caputchin_gate")
     with Captcha(in_process("caputchin")):
         pass
-    (record,) = (record for record in caplog.records if getattr(record, "event", None) == "rehearsal")
-    assert record.levelno == logging.WARNING
+    assert [record.getMessage() for record in caplog.records if getattr(record, "event", None) == "rehearsal"] == [
+        "verdicts of this gate are those of a test from now on"
+    ]
 
 
 def test_only_a_test_that_holds_the_gate_gets_there() -> None:
