@@ -27,6 +27,7 @@ from caputchin_gate.kept_body import Budget
 from caputchin_gate.marks import MarkedView, rules_of
 from caputchin_gate.messages import RequestHead
 from caputchin_gate.own_paths import handle, serve
+from caputchin_gate.own_widgets import page_html
 from caputchin_gate.policy import Answer, PassOn, Ruling, Settings, opens_websocket, rule_on
 from caputchin_gate.provider_tables import InProcessProvider
 from caputchin_gate.providers import Upstream
@@ -76,13 +77,11 @@ class GateOptions(TypedDict, total=False):
     on_fail_open: Literal["policy", "accept", "reject"]
     max_score: float
     attempts: int
+    site_key: str
     token_pattern: str
 
 
 T = TypeVar("T")
-
-OWN_WIDGET: Final = frozenset({"caputchin", "captchaapi"})  # the kinds whose tokens our widget makes in process
-TOKEN_FIELD: Final = "caputchin-token"  # the field that it fills unless told otherwise
 
 SYSTEM_CLOCK: Final = Clock(now=time.time, monotonic=time.monotonic, random_bytes=os.urandom)
 
@@ -219,17 +218,27 @@ class Gate:
 
     # For the doors
 
-    def widget(self) -> Mapping[str, str]:
-        """The attributes of the script that a page with a guarded form loads; `src` without a mount prefix.
+    def captcha_widget(
+        self,
+        *,
+        provider: str | None = None,
+        root: str = "",
+        script: str | bool | None = None,
+        nonce: str | None = None,
+        **said: str | int | bool | None,
+    ) -> str:
+        """The HTML that shows the widget of a provider: it belongs into the form, which has the attribute data-captcha.
 
-        Raises ConfigurationError when the default provider has a widget of its own.
+        provider: its name in the settings; None for the default one
+        root:     the path below which the application is mounted, without a slash at the end
+        script:   the address of the widget's script, if it is not the provider's; False where the page has it already
+        nonce:    of the page's content security policy
+        said:     `site_key` and `locale` (a language tag) are called so for every widget; any other is one of its
+                  attributes, with underscores for hyphens: False and None leave it out, True is one without a value
+
+        Raises ConfigurationError with everything that is missing or that this widget can't be told.
         """
-        default = self._configuration.providers[self._configuration.default_provider]
-        if not isinstance(default, InProcessProvider) or default.kind not in OWN_WIDGET:
-            what = "has a widget of its own"
-            raise ConfigurationError([Problem("provider", what, "put it into the page as its provider says")])
-        src = {"src": f"{self._configuration.in_process['mount']}/captcha.js"}
-        return src if default.token_field == TOKEN_FIELD else {**src, "data-field": default.token_field}
+        return page_html(self._configuration, said, provider=provider, root=root, script=script, nonce=nonce)
 
     def guarding(self, views: Iterable[MarkedView]) -> Gate:
         """This gate with the rules of marked views (`marks.py`) beside its own: another one for one application, that
