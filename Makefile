@@ -9,7 +9,7 @@ demo: $(VENV)/.demo
 	$(BIN)/caputchin-gate demo
 
 test: check browser services widgets
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist loadfile
 
 check: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -23,10 +23,11 @@ bench: $(VENV)/.bench services widgets proxies
 simulation: $(VENV)/.bench
 	$(BIN)/python -m benchmarks.simulation
 
-# The generated parts of the documentation: the settings reference and the pictures.
+# The documentation: its generated parts, the settings reference and the pictures, and the site in docs/_build/html.
 docs: $(VENV)/.test browser
 	$(BIN)/python docs/make_settings.py
 	$(BIN)/python docs/make_pictures.py
+	$(BIN)/sphinx-build -nW --keep-going -q docs docs/_build/html
 
 # The tests drive a real Chromium. Playwright's own download is not needed: a system Chromium is used.
 browser:
@@ -93,4 +94,4 @@ $(VENV)/.%: pyproject.toml | $(VENV)/bin/python
 	@touch $@
 
 clean:
-	rm -rf $(VENV) .widgets build dist *.egg-info
+	rm -rf $(VENV) .widgets build docs/_build dist *.egg-info

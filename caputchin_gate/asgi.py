@@ -45,6 +45,10 @@ LINGER_SECONDS: Final = 2.0
 class GateMiddleware:
     """Wraps an ASGI application.
 
+    Raises ConfigurationError when the gate protects no route.
+
+    app: the application
+    gate: what guards it; closed when the application's lifespan ends
     refuse: answers refused requests in place of the gate; where it fails, the gate answers itself
     """
 

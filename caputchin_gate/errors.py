@@ -62,7 +62,10 @@ class GateError(Exception):
 
 
 class ConfigurationError(GateError):
-    """The settings can't be used. Every problem is in `problems`, and in the text, one a line."""
+    """The settings can't be used. The text has every problem, one a line.
+
+    problems: all of them
+    """
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)

@@ -42,8 +42,9 @@ SETTINGS: Final = "CAPUTCHIN_GATE"
 class Refused(HTTPException):
     """A refusal, for the application's own error handlers: for this class, for HTTPException or for the status.
 
-    decision: why; description: what the visitor reads, in the visitor's language. Where no handler is, the gate's own
-    answer is sent.
+    decision: why
+    description: what the visitor reads, in the visitor's language
+    own: the gate's own answer, which is sent where no handler is
     """
 
     def __init__(self, decision: Decision, description: str, own: messages.Response) -> None:

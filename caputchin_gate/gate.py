@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, Literal, TypedDict, TypeVar, Unpack
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict, TypeVar, Unpack
 
 from caputchin_gate import config
 from caputchin_gate.assembly import route_table, signing_keys, submission_limit, verifiers_of, warnings_of
@@ -27,8 +29,17 @@ from caputchin_gate.kept_body import Budget
 from caputchin_gate.marks import MarkedView, rules_of
 from caputchin_gate.messages import RequestHead
 from caputchin_gate.own_paths import handle, serve
-from caputchin_gate.own_widgets import page_html
-from caputchin_gate.policy import Answer, PassOn, Ruling, Settings, opens_websocket, rule_on
+from caputchin_gate.policy import (
+    Answer,
+    PassOn,
+    Ruling,
+    Settings,
+    Terms,
+    judge,
+    not_refused,
+    opens_websocket,
+    rule_on,
+)
 from caputchin_gate.provider_tables import InProcessProvider
 from caputchin_gate.providers import Upstream
 from caputchin_gate.route_tables import Route
@@ -37,9 +48,13 @@ from caputchin_gate.secret import Secret
 from caputchin_gate.secret_health import SecretHealth
 from caputchin_gate.settings import TOP
 from caputchin_gate.stores import AwaitedStore, Store, open_store
+from caputchin_gate.tokens import Places
 from caputchin_gate.traffic import Traffic
 from caputchin_gate.verdict import Decision, Failed, Reason, Verdict
-from caputchin_gate.verification import Demands, InFlight, Verification, Visitor, verify
+from caputchin_gate.verification import Demands, InFlight, Rehearsal, Verification, Verifier, Visitor, verify
+
+if TYPE_CHECKING:
+    from caputchin_gate.endpoints.sites import Site
 
 
 class GateOptions(TypedDict, total=False):
@@ -90,8 +105,9 @@ class Gate:
     """Guards routes. Construct one for an application and hand it to a door, or ask `verify` by hand.
 
     provider: the name of a kind ("caputchin", "procaptcha", ...), a table as in gate.toml, or an object of
-        `caputchin_gate.providers`. The other arguments are the keys of gate.toml (see `GateOptions`).
-    clock: time and randomness, for tests.
+        `caputchin_gate.providers`
+    clock: time and randomness, for tests
+    options: the keys of gate.toml (see `GateOptions`)
 
     No environment variable changes what is typed here; `load_gate` heeds them.
 
@@ -163,16 +179,41 @@ class Gate:
     def verify(self, token: str | None, *, remote_ip: str | None = None, email: str | None = None) -> Verdict:
         """Verify one token with the default provider, blocking. The token is spent by it.
 
-        remote_ip: the visitor's address; email: the visitor's address or its domain. Both go only to providers that
-        ask for them (of an e-mail address only the domain).
+        An outage or a wrong secret is a verdict, never an exception. Match it: every verdict is a true value.
+
+        token: what the form had, whatever that was; None is a token that is missing
+        remote_ip: the visitor's address, for providers that ask for it and for challenges that are bound to it
+        email: the visitor's e-mail address or its domain, for providers that ask for it; only the domain is sent
         """
         return run(self._by_hand(token, Visitor(remote_ip, email)), self._world)
 
     async def averify(self, token: str | None, *, remote_ip: str | None = None, email: str | None = None) -> Verdict:
-        """The same without blocking the event loop."""
+        """The same as `verify` without blocking the event loop."""
         return await arun(self._by_hand(token, Visitor(remote_ip, email)), self._world)
 
+    def decide(self, token: str | None, *, remote_ip: str | None = None) -> Decision:
+        """Verify one token and decide about it, as a route without options of its own does: for what guards a form
+        where no route does. Everybody who hears of decisions hears of this one. It blocks.
+        """
+        terms = Terms((self._default,), Places(()), admit_outages=self._configuration.top["on_outage"] == "admit")
+        typed = token.strip() if isinstance(token, str) else ""
+        try:
+            decision = (
+                run(judge(typed, None, Visitor(remote_ip), terms, self._settings), self._world)
+                if typed
+                else Decision(Reason.TOKEN_MISSING)
+            )
+        except Exception as failure:
+            tell_broken(failure)
+            decision = Decision(Reason.UNAVAILABLE, details=(type(failure).__name__,))
+        if self._settings.report_only and not decision.admitted:
+            decision = not_refused(decision)
+        self._tell(decision)
+        return decision
+
     async def _by_hand(self, token: str | None, visitor: Visitor) -> Verdict:
+        if (rehearsed := self._settings.verification.rehearsal.verdict) is not None:
+            return rehearsed
         match token:  # people hand over what a form had, whatever that was
             case str() as typed if typed.strip():
                 pass
@@ -216,7 +257,42 @@ class Gate:
         """All that decides about requests, for those who explain or audit it."""
         return self._settings
 
+    # For the tests of applications
+
+    @property
+    def verifiers(self) -> Mapping[str, Verifier]:
+        """Who verifies tokens, by the name of the provider; the default one comes first."""
+        return MappingProxyType(self._verifiers)
+
+    @property
+    def sites(self) -> Mapping[str, Site]:
+        """The sites that challenges are issued for, by site key; none where nothing is verified in process."""
+        return MappingProxyType(self._endpoints.sites) if self._endpoints is not None else {}
+
+    @contextmanager
+    def rehearsing(self, providers: HttpClient) -> Iterator[Rehearsal]:
+        """Ask `providers` in place of the real ones, and take every verdict from the rehearsal once it has one.
+
+        Nothing else leads to a rehearsal: who begins one holds the gate. It concerns the gates for applications with
+        marked views (`guarding`) as well, is told in the log, and leaves nothing behind.
+        """
+        tell(logging.WARNING, "rehearsal", "verdicts of this gate are those of a test from now on")
+        world, verification = self._world, self._settings.verification
+        real, world.client = world.client, providers
+        try:
+            yield verification.rehearsal
+        finally:
+            world.client = real
+            verification.rehearsal.verdict = None
+            verification.breakers.clear()
+            verification.secrets.clear()
+
     # For the doors
+
+    @property
+    def token_field(self) -> str:
+        """The form field of the default provider's tokens."""
+        return self._default.token_field
 
     def captcha_widget(
         self,
@@ -229,20 +305,30 @@ class Gate:
     ) -> str:
         """The HTML that shows the widget of a provider: it belongs into the form, which has the attribute data-captcha.
 
+        Raises ConfigurationError with everything that is missing or that this widget can't be told.
+
         provider: its name in the settings; None for the default one
         root:     the path below which the application is mounted, without a slash at the end
         script:   the address of the widget's script, if it is not the provider's; False where the page has it already
         nonce:    of the page's content security policy
         said:     `site_key` and `locale` (a language tag) are called so for every widget; any other is one of its
                   attributes, with underscores for hyphens: False and None leave it out, True is one without a value
-
-        Raises ConfigurationError with everything that is missing or that this widget can't be told.
         """
+        from caputchin_gate.own_widgets import page_html  # only who shows a widget pays for it
+
         return page_html(self._configuration, said, provider=provider, root=root, script=script, nonce=nonce)
 
-    def guarding(self, views: Iterable[MarkedView]) -> Gate:
+    def marks_forms(self, provider: str | None = None) -> bool:
+        """Whether that widget is a script alone, which looks after each form that `data-captcha` marks."""
+        from caputchin_gate.own_widgets import looks_after_forms
+
+        return looks_after_forms(self._configuration, provider)
+
+    def guarding(self, views: Iterable[MarkedView], *, forms: bool = False) -> Gate:
         """This gate with the rules of marked views (`marks.py`) beside its own: another one for one application, that
         shares all the rest, from the store to the listeners.
+
+        forms: whether the application has forms that ask for a decision themselves, so that no route need be protected
 
         Raises ConfigurationError with every mark that can't be kept.
         """
@@ -251,7 +337,7 @@ class Gate:
         other._configuration = configuration
         routes = route_table(configuration, self._verifiers, self._endpoints, self._store)
         other._settings = replace(self._settings, routes=routes)
-        other._guards = bool(configuration.routes)
+        other._guards = bool(configuration.routes) or forms
         other.untouched = routes.untouched
         known = {replace(warning, place=None) for warning in self.warnings}
         added = tuple(warning for warning in warnings_of(configuration) if warning not in known)
@@ -363,7 +449,11 @@ class Gate:
         return opens_websocket(head, self._settings)
 
     def on_decision(self, listener: Callable[[Decision], T]) -> Callable[[Decision], T]:
-        """Call `listener` with each decision about a guarded request. Usable as a decorator."""
+        """Call `listener` with each decision about a guarded request. Usable as a decorator.
+
+        It is called in the thread or on the event loop that handles the request, so it should be quick. What it raises
+        is logged and changes nothing.
+        """
         self._listeners.append(listener)
         return listener
 
@@ -376,15 +466,17 @@ class Gate:
         if isinstance(ruling, Answer) and head.method.upper() == "HEAD":
             ruling = replace(ruling, response=replace(ruling.response, body=b""))
         decision = getattr(ruling, "decision", None)
-        if decision is None or decision.reason is Reason.EXEMPT:
-            return ruling
+        if decision is not None and decision.reason is not Reason.EXEMPT:
+            self._tell(decision)
+        return ruling
+
+    def _tell(self, decision: Decision) -> None:
         log_decision(decision)
         for listener in self._listeners:
             try:
                 listener(decision)
             except Exception as failure:
                 tell_broken(failure, "a listener of decisions failed")
-        return ruling
 
     # The end
 
@@ -394,7 +486,7 @@ class Gate:
         self._store.close()
 
     async def aclose(self) -> None:
-        """The same on the event loop whose connections shall be closed."""
+        """The same as `close`, on the event loop whose connections shall be closed."""
         await self._world.client.aclose()
         if isinstance(self._store, AwaitedStore):
             await self._store.aclose()
@@ -403,11 +495,13 @@ class Gate:
 
 
 def load_gate(path: str | Path | None = None, *, must_guard: bool = False) -> Gate:
-    """The gate that a TOML file describes, with what environment variables say in its place; without a file they say
-    all. Raises ConfigurationError with every problem, and where it was typed.
+    """The gate that a TOML file describes, with what environment variables say in its place.
 
+    Raises ConfigurationError with every problem, and where it was typed.
+
+    path: without a file, the variables say all
     must_guard: whether a file without any route is a problem already here, and not only to a door that finds no marked
-        view either.
+        view either
     """
     from caputchin_gate.sources import gather  # only who has a file, or variables, pays for it
 

@@ -52,6 +52,15 @@ def page_html(
     return html(widget, {**known, **said}, script=False if script is False else hosted, nonce=nonce)
 
 
+def looks_after_forms(configuration: Configuration, provider: str | None) -> bool:
+    """Whether the pages of a provider have the gate's own script, which finds forms by itself."""
+    found = configuration.providers.get(provider if provider is not None else configuration.default_provider)
+    serves_widget = configuration.in_process["caputchin"]["widget"] is not None
+    return isinstance(found, InProcessProvider) and (
+        found.kind == "captchaapi" or (found.kind == "caputchin" and not serves_widget)
+    )
+
+
 def _site_key(configuration: Configuration, said: object) -> str:
     keys: Sequence[str] = [site["site_key"] for site in configuration.sites_served]
     if said is None and len(keys) == 1:

@@ -52,8 +52,9 @@ ONE_SEGMENT: Final = frozenset({"str", "int", "float", "uuid"})  # Starlette's c
 class Refused(HTTPException):
     """A refusal, for the application's own exception handlers: for this class, for HTTPException or for the status.
 
-    decision: why; detail: what the visitor reads, in the visitor's language; response: the gate's own answer, which
-    is sent where no handler is.
+    decision: why
+    detail: what the visitor reads, in the visitor's language
+    response: the gate's own answer, which is sent where no handler is
     """
 
     def __init__(self, decision: Decision, detail: str, response: messages.Response) -> None:
@@ -101,7 +102,7 @@ def _for_templates(gate: Gate) -> Callable[..., str]:
     @pass_context
     def captcha_widget(context: Mapping[str, Any], **said: Any) -> str:
         scope = context["request"].scope
-        root = scope.get(ROOT) or scope.get("root_path", "")
+        root = scope.get(ROOT, "")
         return Markup(gate.captcha_widget(root=root.rstrip("/"), **said))  # noqa: S704, the gate has escaped it
 
     return captcha_widget

@@ -83,15 +83,25 @@ class Cause(StrEnum):
     """Why there is no verdict."""
 
     TIMEOUT = "timeout"
+    """The provider did not answer within its `timeout`."""
     CONNECTION = "connection"
+    """No connection, or one that broke off."""
     TLS = "tls"
+    """Its certificate is not to be trusted, or there is no TLS at all."""
     STATUS = "status"
+    """It answered with a status that says nothing about the token."""
     UNREADABLE = "unreadable"
+    """Its answer can't be read, or is none that it documents."""
     RATE_LIMITED = "rate-limited"
-    FAIL_OPEN = "fail-open"  # the provider says yes and admits that it did not look (Procaptcha)
-    BREAKER = "breaker"  # the provider failed so often lately that it is not asked at the moment
-    OVERLOADED = "overloaded"  # our own limit of verifications at once
-    STORE = "store"  # the store of spent tokens can't be reached, or is full
+    """It was asked too often."""
+    FAIL_OPEN = "fail-open"
+    """It says yes and admits that it did not look (Procaptcha)."""
+    BREAKER = "breaker"
+    """It failed so often lately that it is not asked at the moment."""
+    OVERLOADED = "overloaded"
+    """Our own limit of verifications at once."""
+    STORE = "store"
+    """The store of spent tokens can't be reached, or is full."""
 
 
 # The provider's troubles. The outage policy may admit these and nothing else: our own limit can be provoked by
@@ -101,7 +111,15 @@ OUTAGES: Final = frozenset(Cause) - {Cause.OVERLOADED, Cause.STORE}
 
 @value
 class Passed:
-    """The provider vouches for the token. Times are Unix seconds; what a provider does not report is None."""
+    """The provider vouches for the token. What it does not report is None.
+
+    provider:  its kind, as "caputchin"
+    issued_at: when the challenge was solved, or issued where only that is known; Unix seconds
+    hostname:  the host of the page that it was solved on
+    action:    what it was solved for
+    score:     the provider's own scale: 1 is a bot at Procaptcha
+    details:   whatever else it reports, by its own names
+    """
 
     provider: str
     issued_at: float | None = None
@@ -113,7 +131,11 @@ class Passed:
 
 @value
 class Failed:
-    """A definitive no about this token. `codes` are the provider's own words, for the log and never for a client."""
+    """A definitive no about this token.
+
+    reason: one of the refusing reasons
+    codes:  the provider's own words, for the log and never for a client
+    """
 
     reason: Reason
     codes: tuple[str, ...] = ()
@@ -121,7 +143,12 @@ class Failed:
 
 @value
 class Unavailable:
-    """Nobody answered; `retry_after` in seconds where the provider named a time."""
+    """Nobody could say whether the token is good.
+
+    cause:       why
+    retry_after: seconds, where the provider named a time
+    codes:       the provider's own words, for the log
+    """
 
     cause: Cause
     retry_after: float | None = None
@@ -130,7 +157,10 @@ class Unavailable:
 
 @value
 class Misconfigured:
-    """Our secret, plan, domain list or request is wrong: the operator must act, the visitor can't."""
+    """Our secret, plan, domain list or request is wrong: the operator must act, the visitor can't.
+
+    codes: the provider's own words, for the log
+    """
 
     codes: tuple[str, ...]
 
@@ -140,23 +170,38 @@ Verdict: TypeAlias = Passed | Failed | Unavailable | Misconfigured
 
 @value
 class Decision:
-    """What the gate does with a request. Whether it is admitted follows from the reason alone."""
+    """What the gate does with a request.
+
+    reason:       why; whether the request is admitted follows from it alone
+    provider:     the kind of the provider that was asked, None where none was
+    route:        the rule or the exemption that matched, as it was typed
+    verdict:      what the verification said, None where no token was verified
+    method:       the request's
+    elapsed:      seconds from the first look at the request to the decision, the wait for its body included
+    verified_in:  those of them that the verification of a token took, None where there was none
+    retry_after:  seconds, for refusals that time may mend
+    http_status:  where one reason has several: 415 for an encoding, 408 for a body that never comes
+    would_refuse: in report mode, the reason of the refusal that did not happen
+    details:      for the log: what made a body or a target unreadable
+    token_digest: a keyed digest, cut short: the same token is the same word in the log
+    """
 
     reason: Reason
     provider: str | None = None
     route: str | None = None
     verdict: Verdict | None = None
     method: str | None = None
-    elapsed: float = 0.0  # seconds from the first look at the request to the decision, the wait for its body included
-    verified_in: float | None = None  # those of them that the verification of a token took, None where there was none
+    elapsed: float = 0.0
+    verified_in: float | None = None
     retry_after: float | None = None
-    http_status: int | None = None  # where one reason has several: 415 for an encoding, 408 for a body that never comes
-    would_refuse: Reason | None = None  # in report mode: the reason of the refusal that did not happen
-    details: tuple[str, ...] = ()  # for the log: what made a body or a target unreadable
-    token_digest: str | None = None  # a keyed digest, cut short: the same token is the same word in the log
+    http_status: int | None = None
+    would_refuse: Reason | None = None
+    details: tuple[str, ...] = ()
+    token_digest: str | None = None
 
     @property
     def admitted(self) -> bool:
+        """Whether the application gets the request."""
         return self.reason in ADMITTING
 
     @property

@@ -83,6 +83,15 @@ STACKS: Mapping[str, Stack] = {
         ),
     ),
     "granian-wsgi": Stack("wsgi", _granian("wsgi")),
+    "aiohttp-wsgi": Stack(
+        "wsgi",
+        lambda app, port, root: [
+            *(sys.executable, "-c", "from aiohttp_wsgi.__main__ import main; main()"),
+            *("--host", "127.0.0.1", "--port", str(port), "--shutdown-timeout", "1"),
+            *(("--script-name", root) if root else ()),
+            app,
+        ],
+    ),
     "uvicorn-h11": Stack("asgi", _uvicorn("h11")),
     "uvicorn-httptools": Stack("asgi", _uvicorn("httptools")),
     "hypercorn": Stack(
@@ -104,6 +113,11 @@ STACKS: Mapping[str, Stack] = {
     "granian-asgi": Stack("asgi", _granian("asgi")),
 }
 
+# Servers that run the applications of one framework, and neither interface.
+OWN_SERVERS: Mapping[str, Command] = {
+    "aiohttp": lambda app, port, root: _module("aiohttp.web", app, "--hostname", "127.0.0.1", "--port", str(port)),
+}
+
 
 @dataclass
 class Server:
@@ -117,13 +131,15 @@ class Server:
     port: int = 0
 
     def starting(self) -> Server:
-        stack = STACKS[self.stack]
+        stack = STACKS.get(self.stack)
+        command = stack.command if stack is not None else OWN_SERVERS[self.stack]
         self.port = _free_port()
+        environment = stack.environment(self.root_path) if stack is not None else {}
         self._output = tempfile.TemporaryFile()  # noqa: SIM115  closed by `stop`
         self._process = subprocess.Popen(
-            [*stack.command(self.app, self.port, self.root_path), *self.options],
+            [*command(self.app, self.port, self.root_path), *self.options],
             cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT), **stack.environment(self.root_path), **self.environment},
+            env={**os.environ, "PYTHONPATH": str(ROOT), **environment, **self.environment},
             stdin=subprocess.DEVNULL,
             stdout=self._output,
             stderr=subprocess.STDOUT,

@@ -46,7 +46,7 @@ from caputchin_gate.verdict import ADMITTING
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^```(\w*|\{[\w-]+\})\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SECRETS = {
     "CAPUTCHIN_SECRET": "cpt_sec_an-example",
     "PROSOPO_SECRET": "0xan-example-of-a-secret",

@@ -15,6 +15,7 @@ import pytest
 
 from caputchin_gate.engines.native import NativeChallenges, meets
 from caputchin_gate.engines.solver import solve
+from tests.at_home.django_site import WAYS
 from tests.echo import SIGNING_KEY
 from tests.scenarios import BIG, END, FORM, MULTIPART, SCENARIOS, Scenario, file, part
 from tests.servers import STACKS, Server, serve
@@ -33,6 +34,19 @@ DOORS = {stack: (stack, APPS[STACKS[stack].interface]) for stack in STACKS} | {
         ("flask", "gunicorn-gthread"),
     )
     for rules in ("rules", "marks")
+}
+DOORS |= {
+    f"django-{way}": (
+        "gunicorn-gthread" if way.startswith("wsgi") else "uvicorn-httptools",
+        f"tests.at_home.django_site:{way}",
+    )
+    for way in WAYS
+}
+DOORS |= {
+    "litestar": ("uvicorn-httptools", "tests.plain.litestar_site:site"),
+    "quart": ("hypercorn", "tests.plain.quart_site:app"),
+    "bottle": ("waitress", "tests.plain.bottle_site:site"),
+    "pyramid": ("gunicorn-gthread", "tests.plain.pyramid_site:site"),
 }
 
 # What a server's own strictness may answer before any middleware is asked.
@@ -91,6 +105,9 @@ def test_every_door_decides_alike(server: Server, used_token: str, scenario: Sce
     before = runs(server)
     answer = exchange(server.port, request_bytes(head, body, chunked=scenario.chunked))
     ran = runs(server) - before
+    if server.stack == "aiohttp-wsgi" and "Content-Encoding" in head:  # decompresses itself, and breaks at what is none
+        assert (answer.status, ran) == (500, 0)
+        return
     if not scenario.ran:
         assert ran == 0, "the application ran"
         assert answer.status in scenario.status or answer.status in SERVERS_OWN
@@ -143,11 +160,11 @@ def test_a_client_that_waits_for_100_continue_gets_it_and_is_admitted(server: Se
 
 
 # These read a body to its end before any middleware runs, or have one worker that is busy meanwhile.
-HANDS_OVER_LATE = ("waitress", "daphne", "gunicorn-sync")
+HANDS_OVER_LATE = ("waitress", "daphne", "gunicorn-sync", "aiohttp-wsgi")
 
 
 def test_a_token_before_a_file_is_verified_before_the_file_has_arrived(server: Server) -> None:
-    if server.stack in HANDS_OVER_LATE:
+    if server.stack in HANDS_OVER_LATE or ":asgi_" in server.app:  # Django's side of ASGI receives all of it first
         return
     body = part("caputchin-token", fresh_token()) + file(BIG) + END
     raw = request_bytes(f"POST /contact\n{MULTIPART}", body)

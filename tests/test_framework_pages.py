@@ -1,19 +1,61 @@
-"""The first example of a framework's page is a whole application: started as the page says, it refuses and admits."""
+"""The first example of a framework's page or section is a whole application: started as the page says, it refuses and
+admits.
+"""
 
 from __future__ import annotations
 
 import json
 import os
 import re
-from pathlib import Path
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import pytest
 
 from caputchin_gate.engines.solver import solve
+from tests.scenarios import END, MULTIPART, file, part
 from tests.servers import ROOT, Server, serve
-from tests.wire import exchange, request_bytes
+from tests.wire import Answer, exchange, request_bytes
 
-FORM = "Content-Type: application/x-www-form-urlencoded\nAccept: application/json"
+FORM = "Content-Type: application/x-www-form-urlencoded"
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Where an application is shown, and how it is started there."""
+
+    page: str
+    section: str
+    stack: str
+    app: str = "app"
+
+
+SHOWN = (
+    Shown("fastapi", "FastAPI and Starlette", "uvicorn-h11"),
+    Shown("flask", "Flask", "werkzeug"),
+    Shown("frameworks", "Litestar", "uvicorn-httptools"),
+    Shown("frameworks", "Quart", "hypercorn"),
+    Shown("frameworks", "aiohttp", "aiohttp", "make"),
+    Shown("frameworks", "Bottle", "waitress", "application"),
+    Shown("frameworks", "Pyramid", "waitress", "application"),
+)
+
+
+def first_example(text: str) -> str:
+    found = re.search(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    assert found is not None
+    return found[1]
+
+
+@pytest.fixture(scope="module", params=SHOWN, ids=lambda shown: shown.section)
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    shown, folder = request.param, tmp_path_factory.mktemp("app")
+    text = (ROOT / "docs" / f"{shown.page}.md").read_text()
+    (folder / "the_page_s_app.py").write_text(first_example(text.partition(f"# {shown.section}\n")[2]))
+    path = os.pathsep.join((str(folder), str(ROOT)))
+    environment = {"PYTHONPATH": path, "XDG_STATE_HOME": str(folder)}
+    with serve(shown.stack, f"the_page_s_app:{shown.app}", environment=environment) as started:
+        yield started
 
 
 def solved(server: Server) -> str:
@@ -22,19 +64,39 @@ def solved(server: Server) -> str:
     return f"{challenge['token']}.{solve(challenge['token'], challenge['target'])}"
 
 
-@pytest.mark.parametrize(("page", "stack"), [("fastapi", "uvicorn-h11"), ("flask", "werkzeug")])
-def test_the_application_of_a_page_is_protected(page: str, stack: str, tmp_path: Path) -> None:
-    text = (ROOT / "docs" / f"{page}.md").read_text()
-    found = re.search(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-    assert found is not None
-    (tmp_path / "the_page_s_app.py").write_text(found[1])
-    path = os.pathsep.join((str(tmp_path), str(ROOT)))
-    environment = {"PYTHONPATH": path, "XDG_STATE_HOME": str(tmp_path)}
-    with serve(stack, "the_page_s_app:app", environment=environment) as server:
-        shown = exchange(server.port, request_bytes("GET /", b""))
-        assert b'<script src="/.caputchin/captcha.js" defer></script>' in shown.body
-        refused = exchange(server.port, request_bytes(f"POST /contact\n{FORM}", b"message=hello"))
-        assert (refused.status, json.loads(refused.body)["error-codes"]) == (403, ["missing-input-response"])
-        body = f"message=hello&caputchin-token={solved(server)}".encode()
-        admitted = exchange(server.port, request_bytes(f"POST /contact\n{FORM}", body))
-        assert (admitted.status, json.loads(admitted.body)) == (200, {"sent": "hello"})
+def post(server: Server, body: bytes, kind: str = FORM, path: str = "/contact") -> Answer:
+    return exchange(server.port, request_bytes(f"POST {path}\n{kind}\nAccept: application/json", body))
+
+
+def test_the_page_has_the_widget_and_the_widget_is_there(server: Server) -> None:
+    shown = exchange(server.port, request_bytes("GET /", b""))
+    assert b'<script src="/.caputchin/captcha.js" defer></script>' in shown.body
+    script = exchange(server.port, request_bytes("GET /.caputchin/captcha.js", b""))
+    assert (script.status, script.headers["content-type"].partition(";")[0]) == (200, "text/javascript")
+
+
+def test_without_a_token_it_refuses(server: Server) -> None:
+    refused = post(server, b"message=hello")
+    assert (refused.status, json.loads(refused.body)["error-codes"]) == (403, ["missing-input-response"])
+
+
+def test_with_a_token_it_gets_the_form_and_each_token_counts_once(server: Server) -> None:
+    body = f"message=hello&caputchin-token={solved(server)}".encode()
+    admitted = post(server, body)
+    assert (admitted.status, json.loads(admitted.body)["sent"]) == (200, "hello")
+    assert json.loads(admitted.body).get("reason") in ("verified", None)
+    again = post(server, body)
+    assert (again.status, json.loads(again.body)["error-codes"]) == (403, ["timeout-or-duplicate"])
+
+
+def test_the_form_may_come_with_a_file(server: Server) -> None:
+    body = part("caputchin-token", solved(server)) + part("message", "hello") + file(bytes(100_000)) + END
+    admitted = post(server, body, MULTIPART)
+    assert (admitted.status, json.loads(admitted.body)["sent"]) == (200, "hello")
+
+
+@pytest.mark.parametrize("server", [SHOWN[4]], ids=["aiohttp"], indirect=True)
+def test_a_handler_that_verifies_by_hand_does_the_same(server: Server) -> None:
+    assert post(server, b"email=ann@shop.example", path="/subscribe").status == 403
+    body = f"email=ann@shop.example&caputchin-token={solved(server)}".encode()
+    assert [post(server, body, path="/subscribe").status for _ in range(2)] == [200, 403]
