@@ -9,7 +9,7 @@ demo: $(VENV)/.demo
 	$(BIN)/caputchin-gate demo
 
 test: check browser services widgets
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist loadfile
 
 check: $(VENV)/.test
 	$(BIN)/ruff check .

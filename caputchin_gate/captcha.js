@@ -145,12 +145,16 @@ const guard = bare => {
 	return me
 }
 const mark = Symbol(), get = form => form[mark] || guard(form)
-const each = act => page.querySelectorAll("form[data-captcha]").forEach(act)
+const asks = form => [form, ...form.elements].some(({dataset}) => "captcha" in dataset)
+const each = act => page.querySelectorAll("form[data-captcha], input[data-captcha]").forEach(node => {
+	const form = node.localName == "form" ? node : node.form // of a field, where the form's tag is out of reach
+	form && act(form)
+})
 new MutationObserver(() => each(get)).observe(document, {childList: 1, subtree: 1})
 for (const type of "submit pointerdown keydown touchstart input pageshow".split(" ")) addEventListener(type, e => {
 	e.persisted && each(form => get(form).begin())
 	const form = [...e.composedPath(), e.target.form].find(node => node instanceof HTMLFormElement)
-	if (form && real(form).matches("[data-captcha]")) get(form).hear(e)
+	if (form && asks(real(form))) get(form).hear(e)
 }, true)
 self.caputchin = {solve: form => get(form).solve(), reset: form => get(form).reset()}
 each(get)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, Literal, TypedDict, TypeVar, Unpack
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict, TypeVar, Unpack
 
 from caputchin_gate import config
 from caputchin_gate.assembly import route_table, signing_keys, submission_limit, verifiers_of, warnings_of
@@ -27,7 +29,17 @@ from caputchin_gate.kept_body import Budget
 from caputchin_gate.marks import MarkedView, rules_of
 from caputchin_gate.messages import RequestHead
 from caputchin_gate.own_paths import handle, serve
-from caputchin_gate.policy import Answer, PassOn, Ruling, Settings, opens_websocket, rule_on
+from caputchin_gate.policy import (
+    Answer,
+    PassOn,
+    Ruling,
+    Settings,
+    Terms,
+    judge,
+    not_refused,
+    opens_websocket,
+    rule_on,
+)
 from caputchin_gate.provider_tables import InProcessProvider
 from caputchin_gate.providers import Upstream
 from caputchin_gate.route_tables import Route
@@ -36,9 +48,13 @@ from caputchin_gate.secret import Secret
 from caputchin_gate.secret_health import SecretHealth
 from caputchin_gate.settings import TOP
 from caputchin_gate.stores import AwaitedStore, Store, open_store
+from caputchin_gate.tokens import Places
 from caputchin_gate.traffic import Traffic
 from caputchin_gate.verdict import Decision, Failed, Reason, Verdict
-from caputchin_gate.verification import Demands, InFlight, Verification, Visitor, verify
+from caputchin_gate.verification import Demands, InFlight, Rehearsal, Verification, Verifier, Visitor, verify
+
+if TYPE_CHECKING:
+    from caputchin_gate.endpoints.sites import Site
 
 
 class GateOptions(TypedDict, total=False):
@@ -177,7 +193,29 @@ class Gate:
         """The same as `verify` without blocking the event loop."""
         return await arun(self._by_hand(token, Visitor(remote_ip, email)), self._world)
 
+    def decide(self, token: str | None, *, remote_ip: str | None = None) -> Decision:
+        """Verify one token and decide about it, as a route without options of its own does: for what guards a form
+        where no route does. Everybody who hears of decisions hears of this one. It blocks.
+        """
+        terms = Terms((self._default,), Places(()), admit_outages=self._configuration.top["on_outage"] == "admit")
+        typed = token.strip() if isinstance(token, str) else ""
+        try:
+            decision = (
+                run(judge(typed, None, Visitor(remote_ip), terms, self._settings), self._world)
+                if typed
+                else Decision(Reason.TOKEN_MISSING)
+            )
+        except Exception as failure:
+            tell_broken(failure)
+            decision = Decision(Reason.UNAVAILABLE, details=(type(failure).__name__,))
+        if self._settings.report_only and not decision.admitted:
+            decision = not_refused(decision)
+        self._tell(decision)
+        return decision
+
     async def _by_hand(self, token: str | None, visitor: Visitor) -> Verdict:
+        if (rehearsed := self._settings.verification.rehearsal.verdict) is not None:
+            return rehearsed
         match token:  # people hand over what a form had, whatever that was
             case str() as typed if typed.strip():
                 pass
@@ -221,7 +259,42 @@ class Gate:
         """All that decides about requests, for those who explain or audit it."""
         return self._settings
 
+    # For the tests of applications
+
+    @property
+    def verifiers(self) -> Mapping[str, Verifier]:
+        """Who verifies tokens, by the name of the provider; the default one comes first."""
+        return MappingProxyType(self._verifiers)
+
+    @property
+    def sites(self) -> Mapping[str, Site]:
+        """The sites that challenges are issued for, by site key; none where nothing is verified in process."""
+        return MappingProxyType(self._endpoints.sites) if self._endpoints is not None else {}
+
+    @contextmanager
+    def rehearsing(self, providers: HttpClient) -> Iterator[Rehearsal]:
+        """Ask `providers` in place of the real ones, and take every verdict from the rehearsal once it has one.
+
+        Nothing else leads to a rehearsal: who begins one holds the gate. It concerns the gates for applications with
+        marked views (`guarding`) as well, is told in the log, and leaves nothing behind.
+        """
+        tell(logging.WARNING, "rehearsal", "verdicts of this gate are those of a test from now on")
+        world, verification = self._world, self._settings.verification
+        real, world.client = world.client, providers
+        try:
+            yield verification.rehearsal
+        finally:
+            world.client = real
+            verification.rehearsal.verdict = None
+            verification.breakers.clear()
+            verification.secrets.clear()
+
     # For the doors
+
+    @property
+    def token_field(self) -> str:
+        """The form field of the default provider's tokens."""
+        return self._default.token_field
 
     def widget(self) -> Mapping[str, str]:
         """The attributes of the script that a page with a guarded form loads; `src` without a mount prefix.
@@ -235,9 +308,11 @@ class Gate:
         src = {"src": f"{self._configuration.in_process['mount']}/captcha.js"}
         return src if default.token_field == TOKEN_FIELD else {**src, "data-field": default.token_field}
 
-    def guarding(self, views: Iterable[MarkedView]) -> Gate:
+    def guarding(self, views: Iterable[MarkedView], *, forms: bool = False) -> Gate:
         """This gate with the rules of marked views (`marks.py`) beside its own: another one for one application, that
         shares all the rest, from the store to the listeners.
+
+        forms: whether the application has forms that ask for a decision themselves, so that no route need be protected
 
         Raises ConfigurationError with every mark that can't be kept.
         """
@@ -246,7 +321,7 @@ class Gate:
         other._configuration = configuration
         routes = route_table(configuration, self._verifiers, self._endpoints, self._store)
         other._settings = replace(self._settings, routes=routes)
-        other._guards = bool(configuration.routes)
+        other._guards = bool(configuration.routes) or forms
         other.untouched = routes.untouched
         known = {replace(warning, place=None) for warning in self.warnings}
         added = tuple(warning for warning in warnings_of(configuration) if warning not in known)
@@ -375,15 +450,17 @@ class Gate:
         if isinstance(ruling, Answer) and head.method.upper() == "HEAD":
             ruling = replace(ruling, response=replace(ruling.response, body=b""))
         decision = getattr(ruling, "decision", None)
-        if decision is None or decision.reason is Reason.EXEMPT:
-            return ruling
+        if decision is not None and decision.reason is not Reason.EXEMPT:
+            self._tell(decision)
+        return ruling
+
+    def _tell(self, decision: Decision) -> None:
         log_decision(decision)
         for listener in self._listeners:
             try:
                 listener(decision)
             except Exception as failure:
                 tell_broken(failure, "a listener of decisions failed")
-        return ruling
 
     # The end
 

@@ -155,7 +155,7 @@ def rule_on(decision: Decision, head: RequestHead, terms: Terms | None, settings
     if decision.admitted:
         return Admit(decision, receipt_for(decision, head, terms, settings))
     if settings.report_only:
-        return Admit(replace(decision, reason=Reason.REPORT_ONLY, would_refuse=decision.reason))
+        return Admit(not_refused(decision))
     if decision.status == 403:  # the settings of `on_refuse` concern these alone
         if on_refuse == "pass":
             return Admit(decision)
@@ -165,8 +165,16 @@ def rule_on(decision: Decision, head: RequestHead, terms: Terms | None, settings
     return Answer(render(decision, head, back=back, allowed_origins=settings.allowed_origins), decision)
 
 
+def not_refused(decision: Decision) -> Decision:
+    """What becomes of a refusal where the gate only reports."""
+    return replace(decision, reason=Reason.REPORT_ONLY, would_refuse=decision.reason)
+
+
 async def decide(head: RequestHead, terms: Terms, settings: Settings, route: str | None = None) -> Decision:
     """Use the receipt if there is one, else find the token and have it verified; decide."""
+    if (rehearsed := settings.verification.rehearsal.verdict) is not None:
+        provider = terms.verifiers[0].kind
+        return Decision(reason_of(rehearsed, terms), provider, route, rehearsed, method=head.method)
     monotonic = settings.verification.clock.monotonic
     started = monotonic()
     if settings.submissions is not None:
@@ -187,22 +195,8 @@ async def decide(head: RequestHead, terms: Terms, settings: Settings, route: str
     match await find_token(head, terms):
         case Found(candidate=candidate):
             visitor = Visitor(client_of(head, settings.trusted_proxies))
-            asked_at = monotonic()
-            verdict, provider = await verify(
-                terms.verifiers, candidate.value, candidate.field, visitor, terms.demands, settings.verification
-            )
-            now = monotonic()
-            return Decision(
-                reason_of(verdict, terms),
-                provider,
-                route,
-                verdict,
-                method=head.method,
-                elapsed=now - started,
-                verified_in=now - asked_at,
-                retry_after=verdict.retry_after if isinstance(verdict, Unavailable) else None,
-                token_digest=_digest(candidate.value.encode(), settings),
-            )
+            decision = await judge(candidate.value, candidate.field, visitor, terms, settings)
+            return replace(decision, route=route, method=head.method, elapsed=monotonic() - started)
         case Missing():
             return Decision(Reason.TOKEN_MISSING, route=route, method=head.method, elapsed=monotonic() - started)
         case Refused(reason=reason, why=why, status=status):
@@ -210,6 +204,23 @@ async def decide(head: RequestHead, terms: Terms, settings: Settings, route: str
             return Decision(
                 reason, route=route, method=head.method, elapsed=elapsed, http_status=status, details=(why,)
             )
+
+
+async def judge(token: str, field: str | None, visitor: Visitor, terms: Terms, settings: Settings) -> Decision:
+    """Have a token verified; decide. field: of the form that it came from, None where that is not known"""
+    monotonic = settings.verification.clock.monotonic
+    asked_at = monotonic()
+    verdict, provider = await verify(terms.verifiers, token, field, visitor, terms.demands, settings.verification)
+    elapsed = monotonic() - asked_at
+    return Decision(
+        reason_of(verdict, terms),
+        provider,
+        verdict=verdict,
+        elapsed=elapsed,
+        verified_in=elapsed,
+        retry_after=verdict.retry_after if isinstance(verdict, Unavailable) else None,
+        token_digest=_digest(token.encode(), settings),
+    )
 
 
 async def use_receipt(head: RequestHead, receipts: Receipts, settings: Settings) -> Receipt | None:

@@ -15,6 +15,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Final, TypeAlias, assert_never
 
+from caputchin_gate.field_texts import FIELD_TEXTS
 from caputchin_gate.messages import Headers, RequestHead, Response
 from caputchin_gate.origins import host_of_origin
 from caputchin_gate.refusal_texts import LANGUAGES, Language, Notice, Words
@@ -128,6 +129,14 @@ def _answer(
 def words_of(decision: Decision, head: RequestHead) -> Words:
     """What the visitor reads about a refusal, in the visitor's language."""
     return LANGUAGES[_language_tag(head)].notices[_notice_of(decision.reason)]
+
+
+def field_text_of(decision: Decision, language: str | None) -> str:
+    """What stands at the field of a form that is shown again; in English where we don't speak the language."""
+    tag = (language or "").partition("-")[0].lower()
+    spoken = tag if tag in FIELD_TEXTS else "en"
+    notice = _notice_of(decision.reason)
+    return FIELD_TEXTS[spoken].get(notice, LANGUAGES[spoken].notices[notice].happened)
 
 
 def _notice_of(reason: Reason) -> Notice:

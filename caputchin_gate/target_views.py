@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from binascii import a2b_qp
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from typing import Final
-from urllib.parse import unquote_to_bytes
 
 LONGEST_TARGET: Final = 8192  # characters (threats.md R30)
 MOST_VIEWS: Final = 128
@@ -32,7 +32,7 @@ _SLASHES: Final = re.compile(r"//+")
 _GLUED_DOTS: Final = re.compile(r"([^/.])\.\.(?=/|\Z)")
 _PARAMETERS: Final = re.compile(r";[^/]*")
 _ORIGIN: Final = re.compile(r"[^/?#:]*:(?://[^/?#\\]*)?")  # any scheme, known or not, and its authority
-_DELETED: Final = str.maketrans("", "", "\t\r\n")
+_NO_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _BLANK_RANGES: Final = (
     *((0, 0x20), (0x7F, 0xA0), (0x1680, 0x1680), (0x2000, 0x200F)),
     *((0x2028, 0x202F), (0x205F, 0x206F), (0x3000, 0x3000), (0xFEFF, 0xFEFF)),
@@ -112,8 +112,10 @@ def _readings(
 
 def _costs_too_much(view: str) -> bool:
     """Whether normalising would take long: Python sorts runs of combining marks in quadratic time."""
-    others = len(view) - len(view.encode("ascii", "ignore"))
-    return others > _MOST_MARKS and sum(map(bool, map(unicodedata.combining, view))) > _MOST_MARKS
+    if view.isascii():
+        return False
+    marks = [character for character in set(view) if unicodedata.combining(character)]
+    return sum(map(view.count, marks[: _MOST_MARKS + 1])) > _MOST_MARKS
 
 
 def fold(view: str) -> str:
@@ -125,7 +127,10 @@ def fold(view: str) -> str:
 
 def decode(view: str) -> str:
     """Percent-decoded once, as UTF-8. What is no UTF-8 is replaced: no spelling may raise (bypasses.md 1, row 9)."""
-    return unquote_to_bytes(view.encode("utf-8", "surrogatepass")).decode("utf-8", "replace")
+    sent = view.encode("utf-8", "surrogatepass")
+    # Once each "%" begins an escape, it is quoted-printable in all but the sign, which is decoded at the speed of C.
+    quoted = _NO_ESCAPE.sub(b"%25", sent).replace(b"=", b"%3D").replace(b"%", b"=")
+    return a2b_qp(quoted).decode("utf-8", "replace")
 
 
 def _mounts(root_path: str) -> tuple[str, ...] | None:
@@ -193,7 +198,7 @@ def _steps(view: str) -> Iterator[str]:
         before, slash, last = view.rpartition("/")
         yield before + slash + last.partition(";")[0]
     if "\t" in view or "\r" in view or "\n" in view:
-        yield view.translate(_DELETED)
+        yield view.replace("\t", "").replace("\r", "").replace("\n", "")
     yield view.rstrip(_BLANK)
     yield view.rstrip(_BLANK + "./")
     if not view.isascii():

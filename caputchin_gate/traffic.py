@@ -43,6 +43,7 @@ KEPT: Final = 7 * 86_400  # seconds a record outlives its last event: what is us
 ATTEMPTS: Final = 4  # to put a record in the place of one that others keep replacing
 SILENCE: Final = 5.0  # seconds in which a store that did not answer is not asked again from here
 REPUTATIONS: Final = 10  # wrong tokens a second that are kept against a network, so that a flood can't fill a store
+KNOWN_BAD: Final = 4096  # client networks of a bad reputation that a process remembers by itself
 LOOKS: Final = 10  # challenges a second of which it is found out who asks: a sample, so that a flood costs little
 COUNTED: Final = 5  # challenges of a client network in its minute; what one asks for beyond makes its own harder alone
 
@@ -148,6 +149,7 @@ class Traffic:
         self._in_all = _InAll(in_all.digest(), self._watch.most_in_all, self._silence)
         self._looks = _Allowance(LOOKS)
         self._reputations = _Allowance(REPUTATIONS)
+        self._known_bad: dict[str, float] = {}  # until when (Unix seconds), the oldest first
         self._turns = count()
 
     def states(self, now: float) -> dict[str, Hardening]:
@@ -197,6 +199,8 @@ class Traffic:
     async def _is_bad(self, network: str, now: float) -> bool:
         if not self._watch.bad_after:
             return False
+        if self._is_known_bad(network, now):
+            return True
         wrong = await self._wrong(network, now, more=0)
         return wrong is not None and wrong >= self._watch.bad_after
 
@@ -204,6 +208,8 @@ class Traffic:
         """Note a wrong token. Whether it also counts against its site: not if it is one of too many."""
         if not self._watch.hardens or not self._watch.bad_after:
             return True
+        if self._is_known_bad(network, now):  # else the loudest would spend what is there for all
+            return False
         wrong = await self._wrong(network, now, more=1) if self._reputations.spend(now) else None
         return wrong is not None and wrong <= self._watch.bad_after
 
@@ -212,11 +218,24 @@ class Traffic:
         if self._silence.lasts(now):
             return None
         match await Count(_digest(self._networks, network), self._watch.remembered, now, times=more):
-            case Counted(count=wrong):
+            case Counted(count=wrong, ends_at=until):
+                if wrong >= self._watch.bad_after:
+                    self._remember_bad(network, until)
                 return wrong
             case StoreDown():
                 self._silence.began = now
                 return None
+
+    def _is_known_bad(self, network: str, now: float) -> bool:
+        until = self._known_bad.get(network, 0.0)
+        return now < until <= now + self._watch.remembered  # a clock may have been set
+
+    def _remember_bad(self, network: str, until: float) -> None:
+        known = self._known_bad
+        known[network] = until
+        if len(known) > KNOWN_BAD:
+            with suppress(KeyError, StopIteration, RuntimeError):  # another thread was faster
+                del known[next(iter(known))]
 
 
 def _digest(beginning: hashlib.blake2b, name: str) -> bytes:

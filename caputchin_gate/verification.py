@@ -128,6 +128,16 @@ class Breaker:
                 self._in_a_row = 0
 
 
+@dataclass(slots=True)
+class Rehearsal:
+    """What the tests of an application say that every verification comes to: None outside of them.
+
+    No setting and no request leads here: who sets it holds the gate (`Gate.rehearsing`).
+    """
+
+    verdict: Verdict | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Verification:
     """What all verifications of a gate share; nothing in it waits."""
@@ -137,6 +147,7 @@ class Verification:
     breakers: dict[int, Breaker] = field(default_factory=dict)
     secrets: dict[int, SecretHealth] = field(default_factory=dict)
     traffic: Traffic = field(default_factory=Traffic)
+    rehearsal: Rehearsal = field(default_factory=Rehearsal)
 
     def breaker_of(self, provider: Upstream) -> Breaker:
         return self.breakers.setdefault(id(provider), Breaker())

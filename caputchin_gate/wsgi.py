@@ -59,10 +59,7 @@ class GateMiddleware:
         self._untouched = gate.untouched
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        # The target as sent, without its query. Servers call it differently, some do not tell.
-        target = environ.get("RAW_URI") or environ.get("REQUEST_URI")
-        if target is not None and "?" in target:
-            target = target[: target.index("?")]
+        target = target_of(environ)
         if self._untouched(environ.get("PATH_INFO", ""), target, environ.get("SCRIPT_NAME", "")):
             return self.app(environ, start_response)
         return self._guard(environ, start_response, target)
@@ -97,6 +94,12 @@ def _refused(
         tell_broken(failure, "a refusal could not be answered by the application")
         return own
     return stand_in(answered, own, head)
+
+
+def target_of(environ: Environ) -> str | None:
+    """The target as sent, without its query. Servers call it differently, some do not tell."""
+    target: str | None = environ.get("RAW_URI") or environ.get("REQUEST_URI")
+    return target if target is None or "?" not in target else target[: target.index("?")]
 
 
 def head_of(environ: Environ, raw_path: str | None) -> RequestHead:
@@ -226,12 +229,16 @@ class _Answered:
 
 def admit(environ: Environ, body: IncomingBody) -> None:
     """Make the environ what the application gets: the whole body, and no header of the gate's prefix (R12)."""
-    if "CAPUTCHIN" in "\n".join(environ).upper():  # rarely: then each is looked at closely
-        for name in [name for name in environ if name.upper().replace("-", "_").startswith(OWN_HEADERS)]:
-            del environ[name]
+    remove_own_headers(environ)
     stream = body.replay()
     if stream is not None:
         environ["wsgi.input"] = stream
+
+
+def remove_own_headers(environ: Environ) -> None:
+    if "CAPUTCHIN" in "\n".join(environ).upper():  # rarely: then each is looked at closely
+        for name in [name for name in environ if name.upper().replace("-", "_").startswith(OWN_HEADERS)]:
+            del environ[name]
 
 
 def setting(cookie: str, start_response: StartResponse) -> StartResponse:

@@ -39,20 +39,23 @@ begun = 0
 
 
 def make_gate(protect: Sequence[str | Route] = PROTECT, exempt: Sequence[str] = ("POST /hooks/stripe",)) -> Gate:
-    return Gate(
-        provider="caputchin",
-        verification="in-process",
-        protect=protect,
-        exempt=exempt,
-        store=os.environ.get("GATE_STORE", "memory"),
-        limits=json.loads(os.environ.get("GATE_LIMITS", "{}")),
-        in_process={
+    return Gate(**settings(protect, exempt))
+
+
+def settings(protect: Sequence[str | Route], exempt: Sequence[str] = ()) -> Any:
+    return {
+        "provider": {"kind": "caputchin", "verification": "in-process"},
+        "protect": protect,
+        "exempt": exempt,
+        "store": os.environ.get("GATE_STORE", "memory"),
+        "limits": json.loads(os.environ.get("GATE_LIMITS", "{}")),
+        "in_process": {
             "signing_key": SIGNING_KEY,
             "client_binding": "off",
             "challenges_per_minute": 10_000,
             "hardening": json.loads(os.environ.get("GATE_HARDENING", "{}")),
         },
-    )
+    }
 
 
 def description(body: Iterable[bytes], decision: Decision | None, headers: list[tuple[str, str]]) -> bytes:

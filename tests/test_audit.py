@@ -13,12 +13,14 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from django.views import View
 from fastapi import Depends, FastAPI
 from flask import Flask
 from hypothesis import given
 from hypothesis import strategies as st
 from starlette.applications import Starlette
-from starlette.routing import Mount, Route
+from starlette.endpoints import HTTPEndpoint
+from starlette.routing import Mount, Route, Router
 
 from caputchin_gate import ConfigurationError, Gate
 from caputchin_gate.asgi import GateMiddleware as AsgiGate
@@ -162,6 +164,26 @@ def test_a_factory_is_called_and_usual_names_are_found() -> None:
     assert list(endpoints_of(made, AppPath())) == list(endpoints_of(named, AppPath()))
 
 
+def test_a_django_class_that_dispatches_itself_may_answer_to_every_method() -> None:
+    from caputchin_gate.django.urls import methods_of  # its module needs settings only to look at a whole site
+
+    class Own(View):
+        def dispatch(self, request: Any, *args: Any, **variables: Any) -> Any:
+            return super().dispatch(request)  # or not
+
+    class Usual(View):
+        def post(self, request: Any) -> Any: ...
+
+    class Actions(Usual):
+        pass
+
+    by_actions = Actions.as_view()
+    by_actions.actions = {"put": "update"}  # type: ignore[attr-defined]  # as a view set of REST framework has it
+    assert methods_of(Own.as_view()) is None
+    assert methods_of(Usual.as_view()) == {"POST", "OPTIONS"}
+    assert methods_of(by_actions) == {"POST", "PUT", "OPTIONS"}
+
+
 # Rules that are in vain, or hardly right
 
 
@@ -264,10 +286,11 @@ def test_a_marked_view_is_protected_by_its_mark() -> None:
     assert of(api, "/x").standing(Standing.PROTECTED)[0].rules == ("require_human",)
 
 
-def test_what_it_can_not_look_into_is_open_unless_a_rule_guards_all_of_it() -> None:
-    async def unknown(scope: Any, receive: Any, send: Any) -> None:
-        raise NotImplementedError
+async def unknown(scope: Any, receive: Any, send: Any) -> None:
+    raise NotImplementedError
 
+
+def test_what_it_can_not_look_into_is_open_unless_a_rule_guards_all_of_it() -> None:
     assert of(unknown, "/x").standing(Standing.UNPROTECTED)[0].why == "an application that can't be looked into"
     assert of(unknown, "/{name}").standing(Standing.UNPROTECTED)
     assert not of(unknown, "/{rest:path}").standing(Standing.UNPROTECTED)
@@ -278,6 +301,54 @@ def test_a_rule_for_one_value_of_a_variable_is_none_for_all(rule: str) -> None:
     assert "/users/{user}" in {row.path for row in of(SHOP, rule).standing(Standing.UNPROTECTED)}
 
 
+def test_rules_for_so_many_segments_are_none_for_any_number_of_them() -> None:
+    site = Starlette(routes=[Route("/files/{path:path}", view, methods=["POST"])])
+    assert of(site, "POST /files/{a}", "POST /files/{a}/{b}").standing(Standing.UNPROTECTED)
+    (empty,) = of(site, "POST /files/{a}", "POST /files/{a}/{rest:path}").standing(Standing.UNPROTECTED)
+    assert empty.why.endswith("as in /files/")
+    assert of(site, "POST /files/{rest:path}").standing(Standing.PROTECTED)
+
+
+def test_what_a_router_falls_back_to_is_open() -> None:
+    routes = [Route("/contact", view, methods=["POST"])]
+    site = Starlette(routes=routes)
+    site.router.default = unknown
+    for fallen in (Router(routes, default=unknown), site):
+        assert [row.path for row in of(fallen, "/contact").standing(Standing.UNPROTECTED)] == ["/{rest}"]
+        assert not of(fallen, "/contact", "/{rest:path}").standing(Standing.UNPROTECTED)
+
+
+def test_a_class_that_dispatches_itself_may_answer_to_every_method() -> None:
+    class Own(HTTPEndpoint):
+        async def dispatch(self) -> None:
+            raise NotImplementedError
+
+    found = of(Starlette(routes=[Route("/own", Own), Route("/usual", HTTPEndpoint)]), "/x")
+    assert [row.methods for row in found.standing(Standing.UNPROTECTED)] == [("POST", "PUT", "PATCH", "DELETE")]
+
+
+@pytest.mark.parametrize("kept", [lambda other: other, lambda other: {"/api": other}, lambda other: [("/api", other)]])
+def test_a_second_application_beside_the_one_that_is_wrapped_is_open(kept: Any) -> None:
+    """It may be anywhere: which requests it gets is known to the wrapper alone."""
+    guarded = Starlette(routes=[Route("/contact", view, methods=["POST"])])
+    other = kept(Starlette(routes=[Route("/open", view, methods=["POST"])]))
+
+    class Wrapper:
+        def __init__(self) -> None:
+            self.app = guarded
+            self.others = other
+
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            await (guarded if scope else other)(scope, receive, send)
+
+    async def closure(scope: Any, receive: Any, send: Any) -> None:
+        await (guarded if scope else other)(scope, receive, send)
+
+    for wrapping in (Wrapper(), closure):
+        (found,) = of(wrapping, "/contact").standing(Standing.UNPROTECTED)
+        assert found.path in ("/{rest}", "/open")  # a closure says nothing about which of two is the inner one
+
+
 # Examples of paths
 
 
@@ -285,7 +356,10 @@ def test_a_rule_for_one_value_of_a_variable_is_none_for_all(rule: str) -> None:
     ("regex", "made"),
     [
         ("[^/]+", ("x", "qz")),
-        (".*", ("x", "qz", "x/qz")),
+        (".*", ("x", "qz", "x/qz", "x/qz/7/4093", "")),
+        ("^upload/(?P<rest>.*)$", ("upload/", "upload/x", "upload/x/qz", "upload/x/qz/7/4093")),
+        ("^upload/(?P<rest>[a-z/]+)$", ("upload/x", "upload/x/qz")),
+        ("^upload/(?P<rest>[^.]+)$", ("upload/x", "upload/x/qz")),
         ("[0-9]+", ("7", "4093")),
         ("[0-9]{4}", ("4093",)),
         ("[0-9]{6}", ("777777",)),

@@ -69,27 +69,34 @@ def test_while_both_are_accepted_a_token_of_either_is_needed(
 
 DJANGO = """
 from django.conf import settings
+from django.core.wsgi import get_wsgi_application
 from django.urls import path
 
 settings.configure(
     SECRET_KEY="an example",
     ROOT_URLCONF=__name__,
     ALLOWED_HOSTS=["*"],
-    INSTALLED_APPS=["django_recaptcha"],
+    INSTALLED_APPS=INSTALLED_APPS,
+    MIDDLEWARE=MIDDLEWARE,
+    CAPUTCHIN_GATE=CAPUTCHIN_GATE,
     RECAPTCHA_PUBLIC_KEY="a key",
     RECAPTCHA_PRIVATE_KEY="a secret",
+    RECAPTCHA_DOMAIN="127.0.0.1:1",
 )
 """
 
 
-def test_a_django_form_needs_the_old_field_from_whom_the_gate_does_not_admit(tmp_path: Path) -> None:
-    front, form = examples("howto/from-django-recaptcha")
-    code = f'{DJANGO}\n{front}\n{form}\nurlpatterns = [path("contact/", contact)]\n'
-    with served(code, "gunicorn-gthread", "application", tmp_path) as server:
-        refused = post(server, "/contact/", "message=hello")
-        assert (refused.status, list(json.loads(refused.body))) == (400, ["captcha"])
+def test_a_django_form_takes_the_old_field_of_pages_that_have_it_alone(tmp_path: Path) -> None:
+    typed, form = examples("howto/from-django-recaptcha")
+    ending = 'urlpatterns = [path("contact/", contact)]\napplication = get_wsgi_application()\n'
+    with served("\n".join((typed, DJANGO, form, ending)), "gunicorn-gthread", "application", tmp_path) as server:
         new = f"message=hello&caputchin-token={solved(server)}"
-        assert [post(server, "/contact/", new).status for _ in range(2)] == [200, 400]
+        assert json.loads(post(server, "/contact/", new).body) == {"sent": "hello"}
+        for body in (new, "message=hello", "message=hello&g-recaptcha-response="):
+            refused = post(server, "/contact/", body)
+            assert (refused.status, list(json.loads(refused.body))) == (400, ["captcha"])
+        # Google is asked about what is in the old field, and can't be reached here.
+        assert post(server, "/contact/", "message=hello&g-recaptcha-response=forged").status == 500
 
 
 # Two providers

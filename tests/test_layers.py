@@ -24,6 +24,7 @@ LEVELS = (
         "client_address",
         "origins",
         "refusal_texts",
+        "field_texts",
         "refusals",
         "difficulty",
         "hardening",
@@ -62,7 +63,7 @@ LEVELS = (
         "marks",
         "gate",
     ),
-    ("asgi", "wsgi", "starlette", "fastapi", "flask", "django", "testing"),
+    ("asgi", "wsgi", "starlette", "fastapi", "flask", "django", "fake_provider", "testing"),
     ("service_log", "sidecar", "demo", "audit", "cli", "__main__"),
 )
 ORDER = {name: (level, place) for level, row in enumerate(LEVELS) for place, name in enumerate(row)}

@@ -20,7 +20,18 @@ from caputchin_gate.effects import Count, Counted, Effect, Held, StoreDown, Swap
 from caputchin_gate.hardening import Counts, Record, Thresholds, parse
 from caputchin_gate.http_client import HttpClient
 from caputchin_gate.stores import open_store
-from caputchin_gate.traffic import ATTEMPTS, COUNTED, LOOKS, REPUTATIONS, SILENCE, WRONG, Full, Traffic, Watch
+from caputchin_gate.traffic import (
+    ATTEMPTS,
+    COUNTED,
+    KNOWN_BAD,
+    LOOKS,
+    REPUTATIONS,
+    SILENCE,
+    WRONG,
+    Full,
+    Traffic,
+    Watch,
+)
 from caputchin_gate.verdict import Failed, Reason
 from tests.conversation import Conversation
 
@@ -341,6 +352,23 @@ def test_wrong_tokens_of_a_few_networks_raise_a_site_once() -> None:
         states.append(shop.asks())
     assert CRITICAL in states[:60]
     assert {*states[12 * 60 :]} == {CALM}
+
+
+def test_one_loud_network_does_not_keep_the_wrong_tokens_of_others_from_counting() -> None:
+    shop = Shop()
+    for number in range(100):
+        for _ in range(2 * REPUTATIONS):
+            shop.sends_wrong(address=ADDRESS)
+        shop.sends_wrong(address=f"198.51.100.{number}")
+        shop.pass_time(0.5)
+    assert shop.asks() is CRITICAL
+
+
+def test_as_many_networks_are_known_to_be_bad_as_there_is_room_for() -> None:
+    traffic = Traffic(("shop",), KEY, Watch(bad_after=1))
+    for number in range(2 * KNOWN_BAD):
+        drive(traffic.failed(("shop",), FORGED, f"network {number}", NOON + number), lambda _: False)
+    assert len(traffic._known_bad) == KNOWN_BAD
 
 
 def test_while_the_store_does_not_answer_wrong_tokens_of_known_networks_count_as_little() -> None:

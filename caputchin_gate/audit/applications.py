@@ -48,6 +48,7 @@ def load(spec: str) -> object:
 def endpoints_of(app: object, prefix: AppPath) -> Iterator[Endpoint]:
     """All endpoints of an application. What can't be looked into is an endpoint of every path and method."""
     layer: list[object] = [app]
+    beside: dict[int, object] = {}  # applications that a wrapper keeps, by identity
     for _ in range(_DEEPEST):
         known = [(inner, walk) for inner in layer if (walk := _walk_of(inner)) is not None]
         for inner, walk in known:
@@ -56,9 +57,17 @@ def endpoints_of(app: object, prefix: AppPath) -> Iterator[Endpoint]:
             except (Exception, SystemExit) as failure:  # a URLconf is imported only now
                 raise CantLoad(f"the routes of {name_of(inner)} can't be read: {_what_failed(failure)}") from failure
         if known:
+            for one in beside.values():
+                if not any(_same(one, inner) for inner, _ in known):
+                    yield _opaque(one, prefix)
             return
+        beside |= {id(kept): kept for outer in layer for kept in _kept(outer) if _walk_of(kept) is not None}
         layer = list({id(inner): inner for outer in layer for inner in _inside(outer)}.values())
-    yield Endpoint(prefix.then("/", Variable("rest", ".*")), EVERY_METHOD, name_of(app), opaque=True)
+    yield _opaque(app, prefix)
+
+
+def _opaque(app: object, prefix: AppPath) -> Endpoint:
+    return Endpoint(prefix.then("/", Variable("rest", ".*")), EVERY_METHOD, name_of(app), opaque=True)
 
 
 def _walk_of(app: object) -> Callable[[Any, AppPath, Walk], Iterator[Endpoint]] | None:
@@ -102,6 +111,33 @@ def _inside(app: object) -> Iterator[object]:
     protocols = getattr(app, "application_mapping", None)  # Channels
     if isinstance(protocols, dict) and "http" in protocols:
         yield protocols["http"]
+
+
+def _kept(wrapper: object) -> Iterator[object]:
+    """All that a wrapper keeps. An application among it that is not the one inside gets requests of its own choice."""
+    cells = (_content_of(cell) for cell in getattr(wrapper, "__closure__", None) or ())
+    for value in (*cells, *getattr(wrapper, "__dict__", {}).values()):
+        yield value
+        yield from _members(value)
+
+
+def _members(value: object) -> Iterator[object]:
+    """Of a table or list of applications, and of one of pairs with them."""
+    match value:
+        case dict():
+            yield from value.values()
+        case list() | tuple() | set():
+            for one in value:
+                yield one
+                if isinstance(one, tuple):
+                    yield from one
+        case _:
+            return
+
+
+def _same(one: object, other: object) -> bool:
+    """Flask's application is also known by its method."""
+    return getattr(one, "__self__", one) is getattr(other, "__self__", other)
 
 
 def _content_of(cell: CellType) -> object:

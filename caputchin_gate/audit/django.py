@@ -11,11 +11,12 @@ from django.core.handlers.base import BaseHandler
 from django.urls import get_resolver
 from django.urls.resolvers import LocalePrefixPattern, RegexPattern, RoutePattern, URLPattern, URLResolver
 
-from caputchin_gate.audit.endpoints import EVERY_METHOD, Endpoint, Walk, name_of
+from caputchin_gate.audit.endpoints import EVERY_METHOD, Endpoint, Walk, marked_methods, name_of
 from caputchin_gate.audit.paths import AppPath, Piece, Variable
+from caputchin_gate.django.marked import marks_of
+from caputchin_gate.django.urls import class_of, methods_of
 
 _VARIABLE: Final = re.compile(r"<(?:[^>:]+:)?([^>]+)>")
-_MOST_DECORATORS: Final = 50
 
 
 def is_one(app: object) -> bool:
@@ -34,12 +35,14 @@ def _below(resolver: URLResolver, prefix: AppPath, redirects: bool) -> Iterator[
             case URLResolver():
                 yield from _below(pattern, path, redirects)
             case URLPattern(callback=view):
-                methods = _methods(view)
+                declared = methods_of(view)
+                methods = EVERY_METHOD if declared is None else EVERY_METHOD & declared
                 yield Endpoint(
                     path,
                     methods,
-                    name_of(getattr(view, "view_class", None) or getattr(view, "cls", None) or view),
+                    name_of(class_of(view) or view),
                     declared=methods != EVERY_METHOD,
+                    marked=marked_methods(marks_of(view, str(pattern.pattern)), methods),
                     redirects=redirects and path.ends_with_slash and getattr(view, "should_append_slash", True),
                 )
             case _:  # something that Django itself could not resolve
@@ -82,31 +85,3 @@ def _regex(pattern: Any) -> Variable:
     begins = regex.startswith(("^", r"\A")) or (pattern._is_endpoint and regex.endswith("$"))
     around = ("" if begins else "(?:|x|x/|.*)", "" if ends else "(?:|x|/x|.*)")
     return Variable(regex.lstrip("^").rstrip("$"), f"{around[0]}(?:{regex}){around[1]}")
-
-
-# Methods
-
-
-def _methods(view: Any) -> frozenset[str]:
-    """The methods that reach a view: all, for a function without a decorator that says something else."""
-    methods = EVERY_METHOD
-    own = getattr(view, "view_class", None) or getattr(view, "cls", None)
-    if own is not None:
-        names = getattr(view, "view_initkwargs", {}).get("http_method_names") or own.http_method_names
-        actions = getattr(view, "actions", None)  # of a view set
-        methods &= {name.upper() for name in names if (name in actions if actions else hasattr(own, name))}
-    for allowed in _required(view):
-        methods &= allowed
-    return methods
-
-
-def _required(view: Any) -> Iterator[frozenset[str]]:
-    """What `require_http_methods` and its kin allow, however deep among the decorators."""
-    for _ in range(_MOST_DECORATORS):
-        names = getattr(getattr(view, "__code__", None), "co_freevars", ())
-        for name, cell in zip(names, getattr(view, "__closure__", None) or (), strict=False):
-            if name == "request_method_list":
-                yield frozenset(cell.cell_contents)
-        view = getattr(view, "__wrapped__", None)
-        if view is None:
-            return

@@ -14,9 +14,9 @@ from itertools import chain, islice, product
 from typing import Any, Final, TypeAlias
 
 MOST_TARGETS: Final = 48  # of one path; more differ in what no rule looks at
-# Two words, so that a rule for one of them does not pass for a rule for all; and several segments, where they fit.
+# Two words, so that a rule for one of them does not pass for a rule for all; several segments or none, where they fit.
 _WORDS: Final = ("x", "qz", "7", "4093")
-_SEGMENTS: Final = "x/qz"
+_SEGMENTS: Final = ("x/qz", "x/qz/7/4093")
 _NUMBERS: Final = ("1", *("7" * digits for digits in range(2, 13)))  # where a number has bounds, or so many digits
 _LIKELY: Final = "x7Xa0A-_./ " + "".join(map(chr, range(0x21, 0x7F)))
 _NAMED_GROUP: Final = re.compile(r"\(\?P<\w+>")
@@ -87,7 +87,7 @@ def examples(variable: Variable) -> tuple[str, ...]:
         return tuple(islice(dict.fromkeys(found), most))
 
     if words := fitting(_WORDS, 2):
-        return words + fitting((_SEGMENTS,), 1)
+        return words + fitting((*_SEGMENTS, ""), 3)
     made = islice(_texts(_parser.parse(variable.regex)), MOST_TARGETS)
     return fitting(_NUMBERS, 2) or fitting(made, MOST_TARGETS)
 
@@ -127,6 +127,8 @@ def _choices(operation: str, argument: Any) -> Iterator[str]:
                 yield ""
             if int(most) > 0:
                 yield from (text * max(least, 1) for text in _texts(repeated))
+            if int(most) >= len(_SEGMENTS[-1]):  # those that don't fit are found out
+                yield from _SEGMENTS
         case _:  # anchors and assertions take no characters; a reference shows when its text does not match
             yield ""
 

@@ -39,6 +39,8 @@ def endpoints(app: object, prefix: AppPath, walk: Walk) -> Iterator[Endpoint]:
 def _router(router: Router, prefix: AppPath, walk: Walk) -> Iterator[Endpoint]:
     for route, told in _told(router.routes):
         yield from _route(route, told, prefix, router.redirect_slashes, walk)
+    if router.default != router.not_found:  # what gets the requests that no route is for
+        yield from walk(router.default, prefix)
 
 
 def _told(routes: Sequence[BaseRoute]) -> Iterator[tuple[BaseRoute, Any]]:
@@ -77,7 +79,7 @@ def _methods_of(view: object) -> frozenset[str]:
     """The methods of an endpoint that is no function: an ASGI application may answer to all."""
     while isinstance(view, partial):
         view = view.func
-    if isinstance(view, type) and issubclass(view, HTTPEndpoint):
+    if isinstance(view, type) and issubclass(view, HTTPEndpoint) and view.dispatch is HTTPEndpoint.dispatch:
         return frozenset(method for method in EVERY_METHOD if hasattr(view, method.lower()))
     return EVERY_METHOD
 

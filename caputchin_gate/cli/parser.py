@@ -108,8 +108,8 @@ def load(name: str) -> Command:
 # Kinds of arguments
 
 
-def add_file(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", metavar=FILE, help="the settings")
+def add_file(parser: argparse.ArgumentParser, *, needed: bool = True) -> None:
+    parser.add_argument("file", metavar=FILE, nargs=None if needed else "?", help="the settings")
 
 
 def port(text: str) -> int:

@@ -9,8 +9,8 @@ from caputchin_gate.cli.parser import add_file, whole
 from caputchin_gate.cli.terminal import DONE, FINDING, WrongUse, needing
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
-    add_file(parser)
+def arguments(parser: argparse.ArgumentParser, *, file_needed: bool = True) -> None:
+    add_file(parser, needed=file_needed)
     parser.add_argument("--listen", metavar="ADDRESS", action="append", help="where clients connect; may be repeated")
     parser.add_argument("--admin", metavar="ADDRESS", help="where health, metrics and the dashboard are")
     parser.add_argument("--workers", metavar="N", type=whole, help="how many processes share the work")

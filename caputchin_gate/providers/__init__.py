@@ -24,6 +24,7 @@ from caputchin_gate.secret import Secret
 from caputchin_gate.verdict import Failed, Reason, Unavailable, Verdict
 
 BLANKS: Final = " \t\r\n"
+DEVELOPMENT: Final = "onlyForDevelopment"  # stands in every secret of the fake providers, which everybody knows
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ class Upstream(ABC):
     timeout:         seconds for one verification, its retries included
     token_field:     the form field that holds the token
     allow_http:      let secret and token travel unencrypted to a host that is not this machine
-    allow_test_keys: accept the provider's public dummy keys, which let everybody in
+    allow_test_keys: accept the provider's public dummy keys, which let everybody in, and those of its fake
     attempts:        how often one verification may ask, for the kinds where a page says that this is safe
     """
 
@@ -104,14 +105,15 @@ class Upstream(ABC):
     def problems(self) -> list[Problem]:
         """Every setting that can't be used, all at once."""
         return [
-            *settings.secret_problems(
-                self.secret, self.not_secrets, frozenset() if self.allow_test_keys else self.test_keys
-            ),
+            *settings.secret_problems(self.secret, self.not_secrets, self._is_refused_test_key),
             *settings.endpoint_problems(self.endpoint, self.endpoints, allow_http=self.allow_http),
             *settings.timeout_problems(self.timeout),
             *settings.token_field_problems(self.token_field),
             *settings.attempts_problems(self.attempts, self.max_attempts),
         ]
+
+    def _is_refused_test_key(self, secret: str) -> bool:
+        return not self.allow_test_keys and (secret in self.test_keys or DEVELOPMENT in secret)
 
     def warnings(self) -> list[str]:
         """What is right but risky, in settings without problems."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from ipaddress import ip_address
 from urllib.parse import SplitResult, urlsplit
 
@@ -20,7 +20,9 @@ SHORT_SECRET = 8
 _VISIBLE = re.compile(r"[!-~]+")
 
 
-def secret_problems(secret: object, not_secrets: Mapping[str, str], test_keys: frozenset[str]) -> Iterator[Problem]:
+def secret_problems(
+    secret: object, not_secrets: Mapping[str, str], is_refused_test_key: Callable[[str], bool]
+) -> Iterator[Problem]:
     match secret:
         case Secret():
             text = secret.reveal()
@@ -28,7 +30,7 @@ def secret_problems(secret: object, not_secrets: Mapping[str, str], test_keys: f
             text = ""
     if not text:
         yield Problem("secret", "is missing", "set it to the secret key of your account")
-    elif text in test_keys:
+    elif is_refused_test_key(text):
         yield Problem("secret", "is a public test key", "use your own, or allow_test_keys = true outside production")
     elif not _VISIBLE.fullmatch(text):
         yield Problem("secret", "holds blanks, line ends or other characters no key has", "copy it again")

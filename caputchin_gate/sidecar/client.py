@@ -64,11 +64,14 @@ class ClientConnection(asyncio.Protocol):
         "_unread",
         "deadline",
         "forwarding",
+        "is_made",
         "peer",
         "transport",
     )
 
-    def __init__(self, relay: Relay, *, tls: bool) -> None:
+    """seated_as: the peer under which it was counted in before it was made; with a handshake that is early"""
+
+    def __init__(self, relay: Relay, *, tls: bool = False, seated_as: str | None = None) -> None:
         self._relay = relay
         self._tls = tls
         self._state = HEAD
@@ -81,18 +84,22 @@ class ClientConnection(asyncio.Protocol):
         self._paused_at: float | None = None
         self._dropped = 0
         self.deadline = math.inf
-        self.peer: str | None = None
+        self.peer = seated_as
+        self.is_made = False
 
     # The connection
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
         self.transport.set_write_buffer_limits(WRITE_BUFFER)
-        peer = transport.get_extra_info("peername")
-        self.peer = peer[0] if isinstance(peer, tuple) else None
+        self.is_made = True
+        if not self._tls:
+            peer = transport.get_extra_info("peername")
+            self.peer = peer[0] if isinstance(peer, tuple) else None
         self.forwarding = Forwarding(self.peer, "https" if self._tls else "http", self._relay.gate.trusted_proxies)
         self.deadline = self._relay.loop.time() + self._relay.settings.timeouts.head
-        if not self._relay.join(self):
+        self._relay.clients.add(self)
+        if not (self._tls or self._relay.seat(self.peer)):
             self._state = LINGERING
             self.write(answers.written(answers.TOO_MANY, b"", closes=True))
             self._linger()
@@ -100,7 +107,8 @@ class ClientConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._state = ENDING
         self.deadline = math.inf
-        self._relay.leave(self)
+        self._relay.clients.discard(self)
+        self._relay.unseat(self.peer)
         exchange, tunnel = self._exchange, self._tunnel
         self._exchange = self._tunnel = None
         if exchange is not None:

@@ -35,38 +35,39 @@ class Relay:
         self.signer = Signer(settings.sign_verdicts) if settings.sign_verdicts is not None else None
         self.draining = False
         self.clients: set[ClientConnection] = set()
+        self.seated = 0  # these, and those whose handshake is not done
         self._by_network: Counter[str] = Counter()
         self._left = asyncio.Event()
         gate.on_decision(self.counters.decided)
 
-    def join(self, client: ClientConnection) -> bool:
-        """Count a new connection in. False when there are too many, of all or of its client network."""
-        self.clients.add(client)
+    def seat(self, peer: str | None) -> bool:
+        """Count a new connection in, until `unseat`. False when there are too many, of all or of its client network."""
         self.counters.connections += 1
-        network = self._network(client)
+        self.seated += 1
+        network = self._network(peer)
         if network is not None:
             self._by_network[network] += 1
         settings = self.settings
         crowded = network is not None and self._by_network[network] > settings.connections_per_client
-        if crowded or len(self.clients) > settings.connections:
+        if crowded or self.seated > settings.connections:
             self.counters.turned_away += 1
             return False
         return True
 
-    def leave(self, client: ClientConnection) -> None:
-        self.clients.discard(client)
-        network = self._network(client)
+    def unseat(self, peer: str | None) -> None:
+        self.seated -= 1
+        network = self._network(peer)
         if network is not None:
             self._by_network[network] -= 1
             if not self._by_network[network]:
                 del self._by_network[network]
         self._left.set()
 
-    def _network(self, client: ClientConnection) -> str | None:
+    def _network(self, peer: str | None) -> str | None:
         """What a connection is counted under; a trusted proxy brings the connections of many."""
-        if client.peer is None or self.gate.trusted_proxies.trusts_peer(client.peer):
+        if peer is None or self.gate.trusted_proxies.trusts_peer(peer):
             return None
-        return network_of(client.peer)
+        return network_of(peer)
 
     async def watch(self) -> None:
         """End what is overdue. One look at all connections costs less than a timer for each request."""
@@ -87,7 +88,7 @@ class Relay:
 
     async def empty(self) -> None:
         """Until the last client is gone."""
-        while self.clients:
+        while self.seated:
             self._left.clear()
             await self._left.wait()
 

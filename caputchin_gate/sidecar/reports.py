@@ -110,7 +110,7 @@ class Reporter:
     def _state(self) -> State:
         relay, gate = self._relay, self._relay.gate
         return State(
-            connections=len(relay.clients),
+            connections=relay.seated,
             in_flight=relay.counters.in_flight,
             tunnels=relay.counters.tunnels,
             verifying=gate.verifying,

@@ -19,6 +19,7 @@ import uvloop
 
 from caputchin_gate.gate import Gate
 from caputchin_gate.sidecar.client import ClientConnection
+from caputchin_gate.sidecar.handshakes import Handshakes
 from caputchin_gate.sidecar.relay import Relay
 from caputchin_gate.sidecar.reports import Reporter
 from caputchin_gate.sidecar.settings import RelaySettings
@@ -80,15 +81,13 @@ async def _serve(service: Service, ready: Callable[[Relay], object] | None, chan
     await service.gate.aclose()
 
 
-async def _listen(relay: Relay, listening: socket.socket, tls: ssl.SSLContext | None) -> asyncio.Server:
-    def connected() -> ClientConnection:
-        return ClientConnection(relay, tls=tls is not None)
-
+async def _listen(
+    relay: Relay, listening: socket.socket, tls: ssl.SSLContext | None
+) -> asyncio.AbstractServer | Handshakes:
+    if tls is not None:
+        return Handshakes(relay, listening, tls)
     create = relay.loop.create_unix_server if listening.family == socket.AF_UNIX else relay.loop.create_server
-    handshake = relay.settings.timeouts.head if tls is not None else None
-    server: asyncio.Server = await create(
-        connected, sock=listening, backlog=BACKLOG, ssl=tls, ssl_handshake_timeout=handshake
-    )
+    server: asyncio.Server = await create(lambda: ClientConnection(relay), sock=listening, backlog=BACKLOG)
     return server
 
 

@@ -24,7 +24,8 @@ app = FastAPI()
 app.mount("/static", StaticFiles(directory=HERE / "static", check_dir=False))
 comments: list[str] = []
 
-install(app, Gate(provider="caputchin", verification="in-process"))
+gate = Gate(provider="caputchin", verification="in-process")
+install(app, gate)
 
 
 @app.get("/")

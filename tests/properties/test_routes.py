@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import quote
+from urllib.parse import quote, unquote_to_bytes
 
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from caputchin_gate.messages import RequestHead
 from caputchin_gate.path_patterns import PathTree, parse
 from caputchin_gate.routes import Ambiguous, Exempt, RouteTable, Rule
-from caputchin_gate.target_views import MOST_VIEWS, PLAIN, _steps, views_of, way_to
+from caputchin_gate.target_views import MOST_VIEWS, PLAIN, _steps, decode, views_of, way_to
 
 ATOMS = st.sampled_from(
     [
@@ -65,6 +65,11 @@ def is_guarded(table: RouteTable[None], head: RequestHead) -> bool:
     if table.untouched(head.path, head.raw_path, head.root_path):
         assert outcome is None
     return isinstance(outcome, Rule | Ambiguous)
+
+
+@given(st.text("%=aF0_ \n\r\t\0\u00e9\ud800", max_size=12) | TARGETS)
+def test_escapes_are_decoded_as_the_standard_library_does(target: str) -> None:
+    assert decode(target) == unquote_to_bytes(target.encode("utf-8", "surrogatepass")).decode("utf-8", "replace")
 
 
 @given(TARGETS, st.none() | TARGETS, ROOTS)

@@ -10,6 +10,7 @@ import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -221,6 +222,29 @@ def test_over_tls_with_a_certificate_that_a_reload_replaces(
         status, second = over_tls(running.port, authority, GET)
         assert status == 200
         assert first["serialNumber"] != second["serialNumber"]
+
+
+def test_who_never_finishes_a_handshake_holds_no_more_connections_than_others(
+    tmp_path: Path, upstream: Scripted, authority: trustme.CA
+) -> None:
+    tls = {"tls": write(authority.issue_cert("localhost"), tmp_path, "server")}
+    limits = {"connections_per_client": 5}
+    with sidecar(tmp_path, upstream.url, limits=limits, sidecar=tls) as running, ExitStack() as stack:
+        silent = [stack.enter_context(connect(running.port)) for _ in range(50)]
+        assert all(read_all(connection) == b"" for connection in silent[5:]), "over the limit, closed at once"
+        with pytest.raises((ConnectionError, ssl.SSLError)):
+            over_tls(running.port, authority, GET)
+        silent[0].close()
+        silent[1].sendall(b"no handshake at all")
+        for _ in range(20):  # each that ends, well or badly, makes room
+            until(lambda: answers_over_tls(running.port, authority))
+
+
+def answers_over_tls(port: int, authority: trustme.CA) -> bool:
+    try:
+        return over_tls(port, authority, GET)[0] == 200
+    except (ConnectionError, ssl.SSLError):
+        return False
 
 
 def exchange_fails(port: int) -> bool:

@@ -1,0 +1,68 @@
+"""Decisions about requests, and the request that is being answered: forms and widgets are handed none.
+
+A decision stands where no client can write: in the environ of WSGI, in the scope of ASGI, as with every other door.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+from django.http import HttpRequest
+
+from caputchin_gate import asgi, wsgi
+from caputchin_gate.messages import RequestHead
+from caputchin_gate.verdict import Decision
+
+Record: TypeAlias = Any  # an environ of WSGI or a scope of ASGI: a dictionary
+
+DECISION: Final = wsgi.DECISION
+DECIDED_BY: Final = wsgi.DECIDED_BY
+assert (asgi.DECISION, asgi.DECIDED_BY) == (DECISION, DECIDED_BY)
+
+
+@dataclass(frozen=True, slots=True)
+class Current:
+    """request: None where `wrap` is the door, which stands outside of Django"""
+
+    record: Record
+    request: HttpRequest | None = None
+
+
+_current: ContextVar[Current | None] = ContextVar("caputchin_gate_request", default=None)
+
+
+def current() -> Current | None:
+    return _current.get()
+
+
+@contextmanager
+def answering(record: Record, request: HttpRequest | None = None) -> Iterator[None]:
+    before = _current.set(Current(record, request))
+    try:
+        yield
+    finally:
+        _current.reset(before)
+
+
+def record_of(request: HttpRequest) -> Record:
+    """request: also one of Django REST framework"""
+    scope: Record | None = getattr(request, "scope", None)
+    return scope if scope is not None else request.META
+
+
+def decision_in(record: Record) -> Decision | None:
+    decision = record.get(DECISION)
+    return decision if isinstance(decision, Decision) else None
+
+
+def decision_of(request: HttpRequest) -> Decision | None:
+    """What the gate decided about a request; None where no rule guards it."""
+    return decision_in(record_of(request))
+
+
+def head_in(record: Record) -> RequestHead:
+    return asgi.head_of(record) if "wsgi.input" not in record else wsgi.head_of(record, wsgi.target_of(record))
