@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from caputchin_gate.engines.solver import solve
+from caputchin_gate.testing import solve
 from tests.servers import ROOT, Server, serve
 from tests.wire import Answer, exchange, request_bytes
 
@@ -35,11 +34,8 @@ def served(
         yield server
 
 
-def solved(server: Server, **asked: str) -> str:
-    body = json.dumps(asked).encode()
-    raw = request_bytes("POST /.caputchin/api/v1/captcha/challenge\nContent-Type: application/json", body)
-    challenge = json.loads(exchange(server.port, raw).body)
-    return f"{challenge['token']}.{solve(challenge['token'], challenge['target'])}"
+def solved(server: Server) -> str:
+    return solve(f"http://127.0.0.1:{server.port}")
 
 
 def post(server: Server, path: str, body: str | bytes, head: str = FORM) -> Answer:

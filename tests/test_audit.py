@@ -16,6 +16,7 @@ import pytest
 from django.views import View
 from fastapi import Depends, FastAPI
 from flask import Flask
+from flask.views import MethodView
 from hypothesis import given
 from hypothesis import strategies as st
 from starlette.applications import Starlette
@@ -268,6 +269,16 @@ def test_it_looks_through_what_is_around_a_flask_application() -> None:
 def test_a_trial_that_refuses_nobody_is_a_warning() -> None:
     trial = Gate(provider="caputchin", verification="in-process", store="memory", protect=["/signup"], mode="report")
     assert audit(endpoints_of(SHOP, AppPath()), trial.policy).warnings == ('mode = "report": no request is refused',)
+
+
+def test_a_view_that_is_a_class_has_the_name_of_the_class() -> None:
+    class Form(MethodView):
+        def post(self) -> str:
+            return "ran"
+
+    site = Flask("site")
+    site.add_url_rule("/form", view_func=Form.as_view("form"))
+    assert [row.view.rpartition(".")[2] for row in of(site, "/x").rows] == ["Form"]
 
 
 def test_a_marked_view_is_protected_by_its_mark() -> None:
