@@ -29,6 +29,7 @@ from caputchin_gate.audit import Audit, Standing, audit
 from caputchin_gate.audit.applications import CantLoad, endpoints_of, load
 from caputchin_gate.audit.paths import AppPath, Variable, examples
 from caputchin_gate.fastapi import require_human as fastapi_mark
+from caputchin_gate.flask import install as flask_install
 from caputchin_gate.flask import require_human as flask_mark
 from caputchin_gate.wsgi import GateMiddleware as WsgiGate
 from tests.audited import GATE_TOML
@@ -472,3 +473,12 @@ def test_nothing_that_the_application_prints_gets_into_the_report(tmp_path: Path
     assert json.loads(done.stdout)["unprotected"] == []
     assert done.returncode == 0
     assert all(word in done.stderr for word in ("one", "two", "three", "four", "five"))
+
+
+def test_an_application_whose_middleware_keeps_it_is_looked_into_once() -> None:
+    app = Flask("site")
+    app.post("/contact")(lambda: "")
+    flask_install(app, Gate(provider="caputchin", verification="in-process", store="memory", protect=["POST /contact"]))
+    assert [str(endpoint.path) for endpoint in endpoints_of(app, AppPath()) if "POST" in endpoint.methods] == [
+        "/contact"
+    ]

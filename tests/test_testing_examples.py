@@ -13,9 +13,19 @@ import pytest
 from tests.servers import ROOT
 
 PAGE = ROOT / "docs" / "testing.md"
+CASES = (
+    "behind_a_proxy",
+    "content_security_policy",
+    "many_machines",
+    "migration",
+    "mobile_api",
+    "multi_step",
+    "uploads",
+)
 EXAMPLES = {
     "fastapi_signup": ["fastapi_signup"],
     "flask_signup": ["flask_signup"],
+    **{name: [name] for name in CASES},
     "single files": ["test_fastapi_newsletter.py", "test_flask_guestbook.py", "test_django_contact.py"],
 }
 
@@ -75,10 +85,10 @@ def test_the_examples_own_tests_pass(example: str, tmp_path: Path) -> None:
 
 def test_every_application_of_the_examples_has_tests() -> None:
     applications = {
-        *(ROOT / "examples").glob("*_signup/app.py"),
+        *(ROOT / "examples").glob("*/app.py"),
         *(file for file in (ROOT / "examples").glob("*.py") if not file.name.startswith(("test_", "conftest"))),
     }
-    assert len(applications) == 5
+    assert len(applications) == 5 + len(CASES)
     assert [file for file in applications if not file.with_name(f"test_{file.name}").exists()] == []
 
 

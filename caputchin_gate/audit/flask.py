@@ -14,6 +14,7 @@ from caputchin_gate.audit.endpoints import EVERY_METHOD, Endpoint, Walk, marked_
 from caputchin_gate.audit.paths import AppPath, Piece, Variable
 from caputchin_gate.marks import MarkedView
 
+_BELOW_MIDDLEWARE: Final[set[int]] = set()  # applications whose middleware is being looked into
 _VARIABLE: Final = re.compile(r"<(?:[a-zA-Z_]\w*(?:\(.*?\))?:)?([a-zA-Z_]\w*)>")
 
 
@@ -23,8 +24,13 @@ def is_one(app: object) -> bool:
 
 
 def endpoints(app: Any, prefix: AppPath, walk: Walk) -> Iterator[Endpoint]:
-    if "wsgi_app" in getattr(app, "__dict__", {}):  # app.wsgi_app = Middleware(app.wsgi_app), and that may mount others
-        yield from walk(app.wsgi_app, prefix)
+    replaced = "wsgi_app" in getattr(app, "__dict__", {})  # app.wsgi_app = Middleware(app.wsgi_app)
+    if replaced and id(app) not in _BELOW_MIDDLEWARE:
+        _BELOW_MIDDLEWARE.add(id(app))  # middleware may mount more, and may keep the application itself
+        try:
+            yield from walk(app.wsgi_app, prefix)
+        finally:
+            _BELOW_MIDDLEWARE.discard(id(app))
         return
     owner: Any = _owner(app)
     url_map: Map = owner.url_map
