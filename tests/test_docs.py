@@ -267,7 +267,7 @@ def told_events() -> Iterator[tuple[str, set[str]]]:
         for node in ast.walk(ast.parse(file.read_text())):
             match node:
                 case ast.Call(
-                    func=ast.Name(id="tell") | ast.Attribute(attr="take"),
+                    func=ast.Name(id="tell" | "tell_line") | ast.Attribute(attr="take"),
                     args=[_, ast.Constant(value=str(event)), *_],
                     keywords=keywords,
                 ):
