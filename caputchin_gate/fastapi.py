@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Coroutine
-from typing import Any, Final, Unpack, overload
+from typing import TYPE_CHECKING, Any, Final, Unpack, overload
 
 from fastapi import FastAPI
 from fastapi.openapi.models import APIKey
@@ -26,6 +26,9 @@ from caputchin_gate.gate import Gate
 from caputchin_gate.marks import Mark, MarkOptions, mark
 from caputchin_gate.starlette import MARK, Refused, decision_of, demand, marked_views
 from caputchin_gate.verdict import Decision
+
+if TYPE_CHECKING:
+    from starlette.templating import Jinja2Templates
 
 TOKEN: Final = "In the form or the JSON body, as the widget puts it there, or in this header."
 
@@ -48,12 +51,12 @@ _REFUSALS: Final = {
 }
 
 
-def install(app: FastAPI, gate: Gate) -> None:
+def install(app: FastAPI, gate: Gate, *, templates: Jinja2Templates | None = None) -> None:
     """Put the gate in front of an application, with the rules of its marked operations added to the gate's own.
 
     As `caputchin_gate.starlette.install`; the OpenAPI document tells the refusals of the marked operations.
     """
-    starlette.install(app, gate)
+    starlette.install(app, gate, templates=templates)
     described = app.openapi
 
     def openapi() -> dict[str, Any]:

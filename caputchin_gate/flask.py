@@ -94,21 +94,9 @@ def install(app: Flask, gate: Gate | None = None) -> None:
     app.add_template_global(functools.partial(captcha_widget, gate), "captcha_widget")
 
 
-def captcha_widget(gate: Gate, *, nonce: str | None = None, **attributes: str) -> Markup:
-    """The script for pages with guarded forms, `<form data-captcha>`; in a template `{{ captcha_widget() }}`.
-
-    Raises ConfigurationError when the gate's provider has a widget of its own.
-
-    nonce: of the page's content security policy
-    attributes: `locale="de"` becomes `data-locale="de"`
-    """
-    script = dict(gate.widget())
-    script["src"] = request.script_root + script["src"]
-    if nonce is not None:
-        script["nonce"] = nonce
-    script |= {f"data-{name.replace('_', '-')}": value for name, value in attributes.items()}
-    written = Markup("").join(Markup(' {}="{}"').format(name, value) for name, value in script.items())
-    return Markup("<script{} defer></script>").format(written)
+def captcha_widget(gate: Gate, **said: Any) -> Markup:
+    """The widget of a guarded form, `<form data-captcha>{{ captcha_widget() }}...`: see `Gate.captcha_widget`."""
+    return Markup(gate.captcha_widget(root=request.script_root, **said))  # noqa: S704, the gate has escaped it
 
 
 def _settings(app: Flask) -> dict[str, Any]:

@@ -58,9 +58,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-OWN_WIDGET: Final = frozenset({"caputchin", "captchaapi"})  # the kinds whose tokens our widget makes in process
-TOKEN_FIELD: Final = "caputchin-token"  # the field that it fills unless told otherwise
-
 SYSTEM_CLOCK: Final = Clock(now=time.time, monotonic=time.monotonic, random_bytes=os.urandom)
 
 
@@ -258,17 +255,35 @@ class Gate:
         """The form field of the default provider's tokens."""
         return self._default.token_field
 
-    def widget(self) -> Mapping[str, str]:
-        """The attributes of the script that a page with a guarded form loads; `src` without a mount prefix.
+    def captcha_widget(
+        self,
+        *,
+        provider: str | None = None,
+        root: str = "",
+        script: str | bool | None = None,
+        nonce: str | None = None,
+        **said: str | int | bool | None,
+    ) -> str:
+        """The HTML that shows the widget of a provider: it belongs into the form, which has the attribute data-captcha.
 
-        Raises ConfigurationError when the default provider has a widget of its own.
+        Raises ConfigurationError with everything that is missing or that this widget can't be told.
+
+        provider: its name in the settings; None for the default one
+        root:     the path below which the application is mounted, without a slash at the end
+        script:   the address of the widget's script, if it is not the provider's; False where the page has it already
+        nonce:    of the page's content security policy
+        said:     `site_key` and `locale` (a language tag) are called so for every widget; any other is one of its
+                  attributes, with underscores for hyphens: False and None leave it out, True is one without a value
         """
-        default = self._configuration.providers[self._configuration.default_provider]
-        if not isinstance(default, InProcessProvider) or default.kind not in OWN_WIDGET:
-            what = "has a widget of its own"
-            raise ConfigurationError([Problem("provider", what, "put it into the page as its provider says")])
-        src = {"src": f"{self._configuration.in_process['mount']}/captcha.js"}
-        return src if default.token_field == TOKEN_FIELD else {**src, "data-field": default.token_field}
+        from caputchin_gate.own_widgets import page_html  # only who shows a widget pays for it
+
+        return page_html(self._configuration, said, provider=provider, root=root, script=script, nonce=nonce)
+
+    def marks_forms(self, provider: str | None = None) -> bool:
+        """Whether that widget is a script alone, which looks after each form that `data-captcha` marks."""
+        from caputchin_gate.own_widgets import looks_after_forms
+
+        return looks_after_forms(self._configuration, provider)
 
     def guarding(self, views: Iterable[MarkedView], *, forms: bool = False) -> Gate:
         """This gate with the rules of marked views (`marks.py`) beside its own: another one for one application, that

@@ -47,6 +47,7 @@ class GateOptions(TypedDict, total=False):
     on_fail_open: Literal["policy", "accept", "reject"]
     max_score: float
     attempts: int
+    site_key: str
     token_pattern: str
 
 

@@ -1,6 +1,6 @@
 """At home in Starlette: installs the gate, marks endpoints, lets the application answer refusals in its own way.
 
-    install(app, gate)
+    install(app, gate)                  # templates=templates gives them captcha_widget()
 
     @require_human                      # or @require_human(action="signup", receipt="2m")
     async def signup(request): ...
@@ -16,8 +16,8 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
-from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator
-from typing import Any, Final, TypeAlias, TypeVar, Unpack, overload
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, Unpack, overload
 
 from starlette.applications import Starlette
 from starlette.endpoints import HTTPEndpoint
@@ -38,10 +38,14 @@ from caputchin_gate.marks import Mark, MarkedView, MarkOptions, Variable, mark, 
 from caputchin_gate.refusals import render, words_of
 from caputchin_gate.verdict import Decision
 
+if TYPE_CHECKING:
+    from starlette.templating import Jinja2Templates
+
 View = TypeVar("View", bound=Callable[..., Any])
 Handler: TypeAlias = Callable[[Request, Any], Response | Awaitable[Response]]
 
 MARK: Final = "__caputchin_gate_mark__"  # the attribute of a marked endpoint
+ROOT: Final = "caputchin_gate.root_path"  # below which path the gate stands: what is mounted behind it sees its own
 ONE_SEGMENT: Final = frozenset({"str", "int", "float", "uuid"})  # Starlette's convertors that cross no slash
 
 
@@ -69,11 +73,13 @@ def decision_of(request: HTTPConnection) -> Decision | None:
 # The application
 
 
-def install(app: Starlette, gate: Gate) -> None:
+def install(app: Starlette, gate: Gate, *, templates: Jinja2Templates | None = None) -> None:
     """Put the gate in front of an application, with the rules of its marked endpoints added to the gate's own.
 
     It stands outside of the middleware that the application has by now, but for CORSMiddleware, without which pages of
     other origins could not read a refusal. The gate is closed when the application shuts down.
+
+    templates: they get `captcha_widget()`, the widget of a guarded form: see `Gate.captcha_widget`
 
     Raises ConfigurationError when there is a gate already. That nothing is protected, or a mark can't be kept, stops
     the application's start.
@@ -85,6 +91,21 @@ def install(app: Starlette, gate: Gate) -> None:
     app.exception_handlers.setdefault(Refused, answer_refused)
     place = 1 + max((number for number, cls in enumerate(own) if cls is CORSMiddleware), default=-1)
     app.user_middleware.insert(place, Middleware(InstalledGate, gate=gate))
+    if templates is not None:
+        templates.env.globals["captcha_widget"] = _for_templates(gate)
+
+
+def _for_templates(gate: Gate) -> Callable[..., str]:
+    from jinja2 import pass_context
+    from markupsafe import Markup
+
+    @pass_context
+    def captcha_widget(context: Mapping[str, Any], **said: Any) -> str:
+        scope = context["request"].scope
+        root = scope.get(ROOT, "")
+        return Markup(gate.captcha_widget(root=root.rstrip("/"), **said))  # noqa: S704, the gate has escaped it
+
+    return captcha_widget
 
 
 class InstalledGate:
@@ -100,6 +121,7 @@ class InstalledGate:
             await self.app(scope, receive, closing(self.gate, self._opening(scope["app"], send)))
             return
         door = self._door if self._door is not None else self._open(scope["app"])
+        scope[ROOT] = scope.get("root_path", "")
         await door(scope, receive, send)
 
     def _open(self, app: Starlette) -> GateMiddleware:

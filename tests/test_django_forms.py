@@ -192,22 +192,22 @@ def test_the_field_puts_the_widget_into_the_form_and_never_a_token() -> None:
         assert "caputchin-token" in SignUp().as_p()
 
 
-def test_a_provider_s_own_widget_is_put_into_the_page_as_it_says() -> None:
+def test_a_provider_s_own_widget_is_put_into_the_form() -> None:
     class Theirs(forms.Form):
-        captcha = CaptchaField(
-            widget=CaptchaWidget(
-                {"class": "cf-turnstile", "data-sitekey": '<"1">'}, script="https://captcha.example/a.js"
-            )
-        )
+        captcha = CaptchaField(widget=CaptchaWidget(script="https://captcha.example/a.js", skin='<"1">'))
 
-    provider = {"kind": "caputchin", "secret": "cpt_sec_x"}
+    provider = {"kind": "caputchin", "secret": "cpt_sec_x", "site_key": "cpt_pub_x"}
     with settings_of([], ["POST /x"], gate={"provider": provider}):
         assert str(Theirs()["captcha"]) == (
             '<script src="https://captcha.example/a.js" defer></script>'
-            '<div class="cf-turnstile" data-sitekey="&lt;&quot;1&quot;&gt;"></div>'
+            '<caputchin-widget sitekey="cpt_pub_x" skin="&lt;&quot;1&quot;&gt;"></caputchin-widget>'
         )
-        with pytest.raises(ConfigurationError, match="has a widget of its own"):
-            str(SignUp()["captcha"])
+    del provider["site_key"]
+    with (
+        settings_of([], ["POST /x"], gate={"provider": provider}),
+        pytest.raises(ConfigurationError, match="site_key: is missing"),
+    ):
+        str(SignUp()["captcha"])
 
 
 def with_nonce(get_response: Any) -> Any:
@@ -234,9 +234,9 @@ TAGS = [
         '<script src="/shop/.caputchin/captcha.js" nonce="r4nd" defer></script>',
     ),
     (
-        "{% captcha_widget site_key=key %}",
+        "{% captcha_widget locale=key %}",
         {"key": '<">'},
-        '<script src="/shop/.caputchin/captcha.js" data-site-key="&lt;&quot;&gt;" defer></script>',
+        '<script src="/shop/.caputchin/captcha.js" data-locale="&lt;&quot;&gt;" defer></script>',
     ),
 ]
 

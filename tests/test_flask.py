@@ -183,8 +183,8 @@ def test_settings_that_can_t_be_used_say_why(settings: object, complaint: str) -
         ("captcha_widget()", '<script src="/.caputchin/captcha.js" defer></script>'),
         ("captcha_widget(nonce='r4nd')", '<script src="/.caputchin/captcha.js" nonce="r4nd" defer></script>'),
         (
-            "captcha_widget(site_key=name)",
-            '<script src="/.caputchin/captcha.js" data-site-key="&lt;&#34;&gt;" defer></script>',
+            "captcha_widget(locale=name)",
+            '<script src="/.caputchin/captcha.js" data-locale="&lt;&quot;&gt;" defer></script>',
         ),
     ],
 )
@@ -209,10 +209,10 @@ def test_the_widget_fills_the_field_that_the_gate_looks_at() -> None:
 @pytest.mark.parametrize(
     "options", [{"provider": "caputchin", "secret": "cpt_sec_x"}, {"provider": "cap", "verification": "in-process"}]
 )
-def test_a_provider_with_a_widget_of_its_own_is_told(options: Any) -> None:
+def test_what_a_provider_s_widget_lacks_is_told(options: Any) -> None:
     app = Flask("site")
     install(app, Gate(store="memory", **options))
-    with app.test_request_context(), pytest.raises(ConfigurationError, match="has a widget of its own"):
+    with app.test_request_context(), pytest.raises(ConfigurationError, match="is missing"):
         render_template_string("{{ captcha_widget() }}")
 
 

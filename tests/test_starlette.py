@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from jinja2 import DictLoader, Environment
 from starlette.applications import Starlette
 from starlette.endpoints import HTTPEndpoint
 from starlette.exceptions import HTTPException
@@ -15,6 +16,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Host, Mount, Route, Router, WebSocketRoute
+from starlette.templating import Jinja2Templates
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -369,3 +371,24 @@ def test_starting_warns_of_what_is_risky(caplog: pytest.LogCaptureFixture) -> No
     gate = Gate(provider="caputchin", secret="cpt_sec_example", store="memory")
     with TestClient(installed(Route("/contact", require_human(receipt="2m")(tell), methods=["POST"]), gate=gate)):
         assert '"memory" knows one process only' in caplog.text
+
+
+# The widget
+
+
+def widget_page(templates: Any, call: str) -> Callable[[Request], Response]:
+    templates.env.loader.mapping["page"] = "{{ " + call + " }}"
+    return lambda request: templates.TemplateResponse(request, "page")
+
+
+@pytest.mark.parametrize("root", ["", "/shop"])
+def test_templates_get_the_widget_also_below_a_mount(root: str) -> None:
+    templates = Jinja2Templates(env=Environment(loader=DictLoader({}), autoescape=True))
+    page = widget_page(templates, "captcha_widget(nonce='r4nd', locale='<\">')")
+    inner = Mount("/inner", Starlette(routes=[Route("/", page)]))
+    app = Starlette(routes=[Route("/", page), inner])
+    install(app, make_gate("POST /x"), templates=templates)
+    client = TestClient(Starlette(routes=[Mount(root, app)]) if root else app)
+    written = f'<script src="{root}/.caputchin/captcha.js" nonce="r4nd" data-locale="&lt;&quot;&gt;" defer></script>'
+    assert client.get(f"{root}/").text == written
+    assert client.get(f"{root}/inner/").text == written

@@ -29,20 +29,15 @@ from caputchin_gate.verdict import Decision
 
 
 class CaptchaWidget(forms.Widget):
-    """What a form with a captcha has in the page.
+    """What a form with a captcha has in the page: the widget of the provider, see `Gate.captcha_widget`.
 
-    Without a script it is the gate's own widget, for in-process verification. For a provider's own widget, `script` is
-    the address of its script, and `attrs` are what its element has, as the provider says.
-
-    element: the provider's element, if it is another one than `div`
+    attrs: of the hidden field by which the gate's own widget finds the form
+    said:  what `Gate.captcha_widget` takes: `script`, `provider`, `site_key`, `locale`, attributes
     """
 
-    def __init__(
-        self, attrs: Mapping[str, Any] | None = None, *, script: str | None = None, element: str = "div"
-    ) -> None:
+    def __init__(self, attrs: Mapping[str, Any] | None = None, **said: Any) -> None:
         super().__init__(attrs)
-        self.script = script
-        self.element = element
+        self.said = said
 
     def value_from_datadict(self, data: Any, files: Any, name: str) -> Any:
         return data.get(site_gate().token_field)
@@ -57,21 +52,20 @@ class CaptchaWidget(forms.Widget):
         return ""
 
     def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
-        attributes = (
-            self.attrs
-        )  # those of Django are for what people fill in: an id for the label, the field's mistakes
-        if self.script is not None:
-            tag = script_tag({"src": self.script, "nonce": page_nonce()})
-            element = format_html("<{0}{1}></{0}>", self.element, _written(attributes))
-        else:
-            tag = own_script(page_nonce())
-            field = {"type": "hidden", "name": site_gate().token_field, "data-captcha": "", **attributes}
-            element = format_html("<input{}> <span data-captcha-status></span>", _written(field))
-        return format_html("{}{}", tag, element)
+        shown = widget_html(page_nonce(), self.said)
+        if not site_gate().marks_forms(self.said.get("provider")):
+            return shown
+        field = {"type": "hidden", "name": site_gate().token_field, "data-captcha": "", **self.attrs}
+        return format_html("{}<input{}> <span data-captcha-status></span>", shown, _written(field))
 
 
 class CaptchaField(forms.Field):
-    """error_messages: texts of your own, by the reason of the decision, as in {"token-missing": "..."}"""
+    """Is valid if the gate admits the request. What it cleans to is the decision.
+
+    label: none, because there is nothing to fill in
+    error_messages: texts of your own, by the reason of the decision, as in {"token-missing": "..."}
+    options: of any field of Django
+    """
 
     widget = CaptchaWidget
 
@@ -111,15 +105,10 @@ def _decide(token: Any, remote_ip: str | None) -> Decision:
 # In the page
 
 
-def own_script(nonce: str | None, attributes: Mapping[str, str] | None = None) -> SafeString:
-    """Raises ConfigurationError when the gate's provider has a widget of its own."""
-    script = dict(site_gate().widget())
-    script["src"] = get_script_prefix().rstrip("/") + script["src"]
-    return script_tag({**script, "nonce": nonce, **(attributes or {})})
-
-
-def script_tag(attributes: Mapping[str, str | None]) -> SafeString:
-    return format_html("<script{} defer></script>", _written(attributes))
+def widget_html(nonce: str | None, said: Mapping[str, Any]) -> SafeString:
+    """See `Gate.captcha_widget`, which raises ConfigurationError with what is missing."""
+    root = get_script_prefix().rstrip("/")
+    return SafeString(site_gate().captcha_widget(**{"root": root, "nonce": nonce, **said}))
 
 
 def page_nonce() -> str | None:

@@ -22,6 +22,7 @@ from caputchin_gate.messages import HttpReply, HttpRequest
 from caputchin_gate.providers import _settings as settings
 from caputchin_gate.secret import Secret
 from caputchin_gate.verdict import Failed, Reason, Unavailable, Verdict
+from caputchin_gate.widgets import Widget
 
 BLANKS: Final = " \t\r\n"
 DEVELOPMENT: Final = "onlyForDevelopment"  # stands in every secret of the fake providers, which everybody knows
@@ -62,6 +63,7 @@ class Upstream(ABC):
     allow_http:      let secret and token travel unencrypted to a host that is not this machine
     allow_test_keys: accept the provider's public dummy keys, which let everybody in, and those of its fake
     attempts:        how often one verification may ask, for the kinds where a page says that this is safe
+    site_key:        the public key that pages name, for templates; with cap tokens of other sites are refused by it
     """
 
     kind: ClassVar[str]
@@ -77,6 +79,7 @@ class Upstream(ABC):
     secret_shape: ClassVar[re.Pattern[str]] = re.compile(r"[!-~]+")
     secret_hint: ClassVar[str] = ""  # how a real secret looks, for the warning about one that doesn't
     not_secrets: ClassVar[Mapping[str, str]] = {}  # prefixes of other keys that get mistaken for the secret
+    not_site_keys: ClassVar[Mapping[str, str]] = {}  # prefixes of keys that no page may show
     test_keys: ClassVar[frozenset[str]] = frozenset()
 
     secret: Secret | str = ""
@@ -86,6 +89,7 @@ class Upstream(ABC):
     allow_http: bool = False
     allow_test_keys: bool = False
     attempts: int = 1
+    site_key: str = ""
 
     def __post_init__(self) -> None:
         if isinstance(self.secret, str):
@@ -99,6 +103,11 @@ class Upstream(ABC):
         return next(iter(self.endpoints.values()), "")
 
     @property
+    @abstractmethod
+    def widget(self) -> Widget:
+        """How pages show this provider's widget, by the provider's own documentation."""
+
+    @property
     def revealed_secret(self) -> str:
         return self.secret.reveal() if isinstance(self.secret, Secret) else self.secret
 
@@ -110,6 +119,9 @@ class Upstream(ABC):
             *settings.timeout_problems(self.timeout),
             *settings.token_field_problems(self.token_field),
             *settings.attempts_problems(self.attempts, self.max_attempts),
+            *settings.site_key_problems(
+                self.site_key, self.secret, self.not_site_keys, frozenset() if self.allow_test_keys else self.test_keys
+            ),
         ]
 
     def _is_refused_test_key(self, secret: str) -> bool:

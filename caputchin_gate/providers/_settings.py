@@ -122,6 +122,21 @@ def token_field_problems(token_field: object) -> Iterator[Problem]:
         yield Problem("token_field", "is not the name of a form field", "leave it out for the provider's own")
 
 
+def site_key_problems(
+    site_key: object, secret: object, not_site_keys: Mapping[str, str], test_keys: frozenset[str]
+) -> Iterator[Problem]:
+    if not isinstance(site_key, str) or not re.fullmatch(r"[!-~]*", site_key):
+        yield Problem("site_key", "is not the key of a site", "copy it again")
+    elif site_key and isinstance(secret, Secret) and site_key == secret.reveal():
+        yield Problem("site_key", "is the secret, and pages would show it", "use the public key")
+    elif site_key in test_keys:
+        yield Problem("site_key", "is a public test key", "use your own, or allow_test_keys = true outside production")
+    else:
+        for prefix, name in not_site_keys.items():
+            if site_key.startswith(prefix):
+                yield Problem("site_key", f"is {name} ({prefix}...), and pages would show it", "use the public key")
+
+
 def attempts_problems(attempts: object, most: int) -> Iterator[Problem]:
     match attempts:
         case bool():

@@ -7,19 +7,26 @@ signed, because the same statement can be spelt in many ways, and for as long as
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Final
 from urllib.parse import urlsplit
 
+from caputchin_gate.errors import Problem
 from caputchin_gate.messages import HttpReply, HttpRequest
 from caputchin_gate.providers import Submission, Upstream
 from caputchin_gate.providers._altcha import MAX_PAYLOAD, ServerSignature, payload_of, server_signature_of
 from caputchin_gate.providers._asking import json_request
 from caputchin_gate.providers._reading import Answer, json_object, no_verdict, number, text, words
 from caputchin_gate.verdict import Failed, Passed, Reason, Verdict
+from caputchin_gate.widgets import MODULE, Widget
 
 PATH: Final = "/v1/verify/signature"
 CLOCKS_DIFFER: Final = 60.0
+
+CHALLENGE: Final = ("challenge", "challengeurl")  # for version 3 of the widget, and for those before it
+WIDGET: Final = Widget(  # others.md 6.3, and what the package says about itself
+    token_field="altcha", loading=MODULE, element="altcha-widget", names={"locale": "language", "field": "name"}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +49,16 @@ class Altcha(Upstream):
         except ValueError:  # told by `problems`
             return self.endpoint
         return self.endpoint.rstrip("/") + PATH if bare else self.endpoint
+
+    @property
+    def widget(self) -> Widget:
+        return replace(WIDGET, needs={"challenge": "where your Sentinel gives challenges, as its documentation says"})
+
+    def problems(self) -> list[Problem]:
+        found = Upstream.problems(self)
+        if self.site_key:
+            found.append(Problem("site_key", "is nothing that pages with ALTCHA name", "remove it"))
+        return found
 
     def precheck(self, token: object) -> Failed | str:
         checked = Upstream.precheck(self, token)

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
+from typing import ClassVar, Final
 
 from caputchin_gate.errors import Problem
 from caputchin_gate.messages import HttpReply, HttpRequest
@@ -18,12 +18,25 @@ from caputchin_gate.providers import Submission, Upstream
 from caputchin_gate.providers._asking import json_request
 from caputchin_gate.providers._reading import json_object, no_verdict, refused, words
 from caputchin_gate.verdict import Failed, Passed, Reason, Verdict
+from caputchin_gate.widgets import Widget
+
+ENDPOINT: Final = "data-cap-api-endpoint"
+WIDGET: Final = Widget(  # cap.md 7
+    token_field="cap-token",
+    element="cap-widget",
+    names={
+        "locale": "data-cap-lang",
+        "field": "data-cap-hidden-field-name",
+        "required": "required",
+        "wasm": "window.CAP_CUSTOM_WASM_URL",
+    },
+    prefix="data-cap-",
+    nonces=("window.CAP_CSS_NONCE", "window.CAP_SCRIPT_NONCE"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cap(Upstream):
-    """`site_key`: the key that the page names; tokens of other sites are refused without asking."""
-
     kind: ClassVar = "cap"
     codes: ClassVar = {
         "Missing required parameters": Reason.TOKEN_REJECTED,
@@ -35,12 +48,20 @@ class Cap(Upstream):
     token_shape: ClassVar = re.compile(r"[!-9;-~]+(?::[!-9;-~]+){2}")
 
     token_field: str = "cap-token"
-    site_key: str = ""
+
+    @property
+    def widget(self) -> Widget:
+        """Pages ask where the gate asks, below the site key. Where they reach the server by another address, they say
+        it: `captcha_widget(api_endpoint="https://cap.example/SITEKEY/")`.
+        """
+        base = self.url.removesuffix("siteverify").removesuffix(f"{self.site_key}/")
+        if not self.site_key:
+            return replace(WIDGET, needs={"api_endpoint": "or set the provider's site_key"})
+        return replace(WIDGET, attributes={ENDPOINT: f"{base}{self.site_key}/"})
 
     def problems(self) -> list[Problem]:
         found = Upstream.problems(self)
-        typed: object = self.site_key
-        if not isinstance(typed, str) or not re.fullmatch(r"[!-9;-~]*", typed):
+        if ":" in str(self.site_key):
             found.append(Problem("site_key", "is not the key of a site", "copy it from the address that the page uses"))
         return found
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from caputchin_gate.errors import Problem
 from caputchin_gate.messages import HttpReply, HttpRequest
@@ -17,6 +17,22 @@ from caputchin_gate.providers import Submission, Upstream
 from caputchin_gate.providers._asking import json_request
 from caputchin_gate.providers._reading import Answer, json_object, no_verdict, refused, words
 from caputchin_gate.verdict import Failed, Misconfigured, Passed, Reason, Verdict
+from caputchin_gate.widgets import Widget
+
+BASE_URL: Final = "window.CAPTCHA_BASE_URL"
+WIDGET: Final = Widget(  # captchaapi.md 9; the address of the script is that of the service's own Laravel package
+    token_field="captchaapi_response",
+    script="https://captchaapi.eu/captcha.js",
+    names={
+        "site_key": "window.CAPTCHA_SITE_KEY",
+        "locale": "window.CAPTCHA_LOCALE",
+        "preload": "window.CAPTCHA_PRELOAD",
+        "mode": "window.CAPTCHA_MODE",
+        "base_url": BASE_URL,
+    },
+    prefix=None,
+    needs={"site_key": "or set the provider's site_key, which begins with pk_live_"},
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,9 +56,14 @@ class CaptchaApi(Upstream):
     secret_shape: ClassVar = re.compile(r"sk_live_[!-~]+")
     secret_hint: ClassVar = "which begin with sk_live_"
     not_secrets: ClassVar = {"pk_live_": "the public site key"}
+    not_site_keys: ClassVar = {"sk_live_": "the secret key"}
 
     token_field: str = "captchaapi_response"
     token_pattern: str = "[A-Za-z0-9_-]{16,128}"
+
+    @property
+    def widget(self) -> Widget:
+        return WIDGET
 
     def problems(self) -> list[Problem]:
         found = Upstream.problems(self)

@@ -8,13 +8,23 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from caputchin_gate.messages import HttpReply, HttpRequest
 from caputchin_gate.providers import Submission, Upstream
 from caputchin_gate.providers._asking import json_request
 from caputchin_gate.providers._reading import Answer, number, siteverify, text
 from caputchin_gate.verdict import Passed, Reason, Verdict
+from caputchin_gate.widgets import Widget
+
+FIELD: Final = "caputchin-token"
+WIDGET: Final = Widget(  # caputchin.md 5
+    token_field=FIELD,
+    script="https://cdn.jsdelivr.net/npm/@caputchin/widget@3/dist/widget.js",
+    element="caputchin-widget",
+    names={"site_key": "sitekey", "locale": "locale"},
+    needs={"site_key": "or set the provider's site_key, which begins with cpt_pub_"},
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +50,13 @@ class Caputchin(Upstream):
     secret_hint: ClassVar = "which begin with cpt_sec_"
     not_secrets: ClassVar = {"cpt_pub_": "the public site key", "cpt_pat_": "a management token"}
 
-    token_field: str = "caputchin-token"
+    not_site_keys: ClassVar = {"cpt_sec_": "the secret key", "cpt_pat_": "a management token"}
+
+    token_field: str = FIELD
+
+    @property
+    def widget(self) -> Widget:
+        return WIDGET
 
     def request(self, submission: Submission) -> HttpRequest:
         return json_request(self.url, {"secret": self.revealed_secret, "response": submission.token})

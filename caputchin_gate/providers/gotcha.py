@@ -15,6 +15,7 @@ from caputchin_gate.providers import Submission, Upstream
 from caputchin_gate.providers._asking import address_text, form_request
 from caputchin_gate.providers._reading import Answer, siteverify, text, unix_time
 from caputchin_gate.verdict import Misconfigured, Passed, Reason, Verdict
+from caputchin_gate.widgets import ASYNC, Widget
 
 GOTCHA_DOCUMENTED_URL: Final = "http://api.gotcha.land/api/siteverify"
 
@@ -42,6 +43,22 @@ class GotCHA(Upstream):
 
     token_field: str = "gotcha-response"
     send_remote_ip: bool = False
+
+    @property
+    def widget(self) -> Widget:
+        """By its public source, and the address of the script as a site has it that uses the service. Only the first
+        element of its class is filled: one widget a page.
+        """
+        return Widget(
+            token_field="gotcha-response",
+            script="https://static.gotcha.land/api.js",
+            loading=ASYNC,
+            element="div",
+            attributes={"class": "gotcha"},
+            names={"site_key": "data-sitekey"},
+            prefix="data-",
+            needs={"site_key": "or set the provider's site_key"},
+        )
 
     def request(self, submission: Submission) -> HttpRequest:
         fields = {"secret": self.revealed_secret, "response": submission.token}

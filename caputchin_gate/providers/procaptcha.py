@@ -17,6 +17,7 @@ from caputchin_gate.providers import BLANKS, Retry, Submission, Upstream
 from caputchin_gate.providers._asking import address_text, email_domain, json_request
 from caputchin_gate.providers._reading import Answer, json_object, no_verdict, number, refused, text, words
 from caputchin_gate.verdict import Cause, Failed, Misconfigured, Passed, Reason, Unavailable, Verdict
+from caputchin_gate.widgets import MODULE, Widget
 
 RETRY_AFTER: Final = 0.25
 NODE_PATIENCE: Final = 5.0  # seconds the front waits for its node before it answers with the fail-open signal
@@ -65,6 +66,20 @@ class Procaptcha(Upstream):
     on_fail_open: Literal["policy", "accept", "reject"] = "policy"
     max_score: float | None = None
     send_remote_ip: bool = False
+
+    @property
+    def widget(self) -> Widget:
+        """By the provider's documentation of rendering in the page."""
+        return Widget(
+            token_field="procaptcha-response",
+            script="https://js.prosopo.io/js/procaptcha.bundle.js",
+            loading=MODULE,
+            element="div",
+            attributes={"class": "procaptcha"},
+            names={"site_key": "data-sitekey"},
+            prefix="data-",
+            needs={"site_key": "or set the provider's site_key"},
+        )
 
     def problems(self) -> list[Problem]:
         found = Upstream.problems(self)

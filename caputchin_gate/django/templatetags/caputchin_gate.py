@@ -7,21 +7,18 @@ from typing import Any
 from django import template
 from django.utils.safestring import SafeString
 
-from caputchin_gate.django.forms import nonce_of, own_script
+from caputchin_gate.django.forms import nonce_of, widget_html
 
 register = template.Library()
 
 
-def captcha_widget(context: Any, *, nonce: str | None = None, **attributes: str) -> SafeString:
-    """The script for pages with forms that have `data-captcha`.
+def captcha_widget(context: Any, *, nonce: str | None = None, **said: Any) -> SafeString:
+    """The widget of a guarded form, `<form data-captcha>{% captcha_widget %}...`: see `Gate.captcha_widget`.
 
     nonce: of the page's content security policy, if neither request nor context has it
-    attributes: `locale="de"` becomes `data-locale="de"`
-    Raises ConfigurationError when the gate's provider has a widget of its own.
     """
     known = nonce or context.get("csp_nonce") or nonce_of(context.get("request"))
-    data = {f"data-{name.replace('_', '-')}": value for name, value in attributes.items()}
-    return own_script(str(known) if known else None, data)
+    return widget_html(str(known) if known else None, said)
 
 
 register.simple_tag(captcha_widget, takes_context=True)
