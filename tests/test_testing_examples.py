@@ -83,6 +83,10 @@ def test_the_examples_own_tests_pass(example: str, tmp_path: Path) -> None:
     run(["-m", "pytest", *(f"examples/{name}" for name in EXAMPLES[example])], ROOT, tmp_path)
 
 
+def test_the_example_of_django_passes_with_django_s_own_runner(tmp_path: Path) -> None:
+    assert "\nRan 5 tests in " in run(["manage.py", "test"], ROOT / "examples" / "django_signup", tmp_path)
+
+
 def test_every_application_of_the_examples_has_tests() -> None:
     applications = {
         *(ROOT / "examples").glob("*/app.py"),
