@@ -32,6 +32,13 @@ class Address:
         except ValueError:
             return False
 
+    def takes(self, other: Address) -> bool:
+        """Whether who listens here gets what is sent there, as far as spellings tell."""
+        if self.path is not None or other.path is not None:
+            return self.path == other.path
+        everywhere = self.host in ("", "0.0.0.0", "::")  # noqa: S104
+        return self.port == other.port and (self.host == other.host or (everywhere and other.is_local))
+
 
 def upstream(text: str) -> Address | None:
     """`http://127.0.0.1:8000`, `https://app.internal`, `unix:/run/app.sock`. No path, user or query."""

@@ -1,6 +1,5 @@
-// caputchin_gate's widget for forms
 (() => {
-// n for which the first 32 bits of SHA-256(token + n) are <= target
+// n with SHA-256(token + n) <= target, 32 bits
 async function search(token, target, until, ms, pause) {
 	const [A, E, k, w] = [1, 1, 1, 1].map(() => new Int32Array(68)), bytes = new Uint8Array(w.buffer)
 	const ror = (x, n) => x >>> n | x << 32 - n
@@ -44,13 +43,13 @@ pl: "Ochrona w gotowości|Przygotowywanie ochrony…|Sprawdzanie formularza…|O
 pt: "Proteção em espera|Preparando a proteção…|Verificando o formulário…|Proteção ativa|Verificação indisponível|Tente novamente em # segundos"
 }
 const colors = {waiting: 0, idle: 0, solving: 0, ready: "#059669", error: "#dc2626", rate_limited: "#d97706"}
-// Names of elements hide members of page and form
+// Elements' names hide members
 const real = (node, {prototype} = HTMLFormElement) => new Proxy(node, {
 	get: (_, name, __, own = Reflect.get(prototype, name, node)) => typeof own == "function" ? own.bind(node) : own
 })
 const page = real(document, Document), script = page.currentScript
 
-// A CSP may forbid both: then this thread searches
+// A CSP may forbid both
 const workers = [script.src, URL.createObjectURL(new Blob([search, `(${serve})()`]))]
 const solve = job => workers[0] ? new Promise((done, fail) => {
 	const worker = new Worker(workers[0], {name: JSON.stringify(job)})
@@ -65,7 +64,7 @@ const solve = job => workers[0] ? new Promise((done, fail) => {
 
 const guard = bare => {
 	const form = real(bare)
-	let state, sent, busy, run, held // held: the run until its token is handed out
+	let state, sent, busy, run, held // held until its token is handed out
 	const data = (name, or) => form.dataset[name] || script.dataset[name] || or
 	const field = data("field", "caputchin-token")
 	const tell = (type, detail) => form.dispatchEvent(new CustomEvent("caputchin:" + type, {bubbles: 1, detail}))
@@ -134,7 +133,7 @@ const guard = bare => {
 				if (busy != mine) return
 				busy = 0
 				if (asks) return token && tell("solved", {token, field})
-				if (!token && form.querySelector("[data-captcha-status]")) return // a refusal page tells
+				if (!token && form.querySelector("[data-captcha-status]")) return // a refusal tells
 				sent = 1
 				form.requestSubmit(by?.form == bare ? by : null)
 				sent = 0
@@ -145,16 +144,16 @@ const guard = bare => {
 	return me
 }
 const mark = Symbol(), get = form => form[mark] || guard(form)
-const asks = form => [form, ...form.elements].some(({dataset}) => "captcha" in dataset)
-const each = act => page.querySelectorAll("form[data-captcha], input[data-captcha]").forEach(node => {
-	const form = node.localName == "form" ? node : node.form // of a field, where the form's tag is out of reach
-	form && act(form)
-})
+const all = tag => page.querySelectorAll(tag + "[data-captcha]")
+const each = act => {
+	for (const {form} of all("input")) if (form) real(form).dataset.captcha = ""
+	all("form").forEach(act)
+}
 new MutationObserver(() => each(get)).observe(document, {childList: 1, subtree: 1})
 for (const type of "submit pointerdown keydown touchstart input pageshow".split(" ")) addEventListener(type, e => {
 	e.persisted && each(form => get(form).begin())
 	const form = [...e.composedPath(), e.target.form].find(node => node instanceof HTMLFormElement)
-	if (form && asks(real(form))) get(form).hear(e)
+	if (form && real(form).matches("[data-captcha]")) get(form).hear(e)
 }, true)
 self.caputchin = {solve: form => get(form).solve(), reset: form => get(form).reset()}
 each(get)

@@ -86,6 +86,7 @@ def read(typed: Table, *, must_guard: bool = False) -> Configuration:
     routes = read_routes(top, problems)
     problems += route_problems(routes, top, named, default)
     problems += _upstream_problems(top["sidecar"])
+    problems += _listening_problems(top["sidecar"])
     verifies_for_others = any(site["secret"] for site in own["sites"]) and top["forward_auth"] is None
     if must_guard and not routes and not verifies_for_others and not any(_concerns_routes(one) for one in problems):
         problems.append(NOTHING_PROTECTED)
@@ -139,3 +140,17 @@ def _upstream_problems(sidecar: Table) -> Iterator[Problem]:
             what = f"{address} is another machine, and everybody on the way could read and forge what goes there"
             fix = "use https:// or a Unix socket, or allow_http = true in a network of your own"
             yield Problem("sidecar.upstream", what, fix)
+
+
+def _listening_problems(sidecar: Table) -> Iterator[Problem]:
+    """What would be found out when the second socket can't be opened, or when the sidecar asks itself for ever."""
+    places = [address for address in sidecar["listen"] if address.path is not None or address.port]
+    for number, address in enumerate(places):
+        if address in places[:number]:
+            yield Problem("sidecar.listen", f"{address} stands there twice", "once is enough")
+    if sidecar["admin"] in places:
+        yield Problem("sidecar.admin", f"{sidecar['admin']} is where clients connect", "give it a port of its own")
+    for upstream in sidecar["upstream"]:
+        if any(address.takes(upstream) for address in places):
+            what = f"{upstream} is the sidecar itself, which listens there"
+            yield Problem("sidecar.upstream", what, "name the address of the application")

@@ -49,7 +49,7 @@ def typed_in(
 
     tables: what else was typed; a variable of a further provider stands for a key of a table there
     """
-    ours = sorted(name for name in environment if name.startswith(PREFIX) and not _OF_A_SERVICE.fullmatch(name))
+    ours = sorted(name for name in environment if name.upper().startswith(PREFIX) and not _OF_A_SERVICE.fullmatch(name))
     if not ours:
         return {}
     known = {variable_of(path): (path, schema) for path, schema in _settings(tables, environment)}
@@ -62,7 +62,7 @@ def typed_in(
         elif whole in known and _takes_table(known[whole][1], key.lower()):
             typed[known[whole][0]] = variable, {key.lower(): environment[variable]}
         else:
-            meant = closest(variable.removeprefix(PREFIX).upper(), (name.removeprefix(PREFIX) for name in known))
+            meant = closest(variable.upper().removeprefix(PREFIX), (name.removeprefix(PREFIX) for name in known))
             fix = f"did you mean {PREFIX}{meant}?" if meant is not None else "remove it, or see docs/settings.md"
             problems.append(Problem("", "stands for no setting", fix, place=Place(variable)))
     return typed

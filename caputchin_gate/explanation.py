@@ -12,9 +12,10 @@ from typing import Any, Final, TypeAlias, assert_never
 
 from caputchin_gate.errors import closest
 from caputchin_gate.messages import RequestHead
+from caputchin_gate.methods import effective_methods
 from caputchin_gate.policy import Admit, Answer, OwnPath, PassOn, Ruling, Settings, Terms, reason_of, rule_on
 from caputchin_gate.providers import Upstream
-from caputchin_gate.routes import Ambiguous, Exempt, Reading, Rule, effective_methods
+from caputchin_gate.routes import Ambiguous, Exempt, Reading, Rule
 from caputchin_gate.target_views import way_to
 from caputchin_gate.tokens import Source
 from caputchin_gate.tokens.search import TOKEN_HEADER

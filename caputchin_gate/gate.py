@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Final, TypeVar, Unpack
 
 from caputchin_gate import config
 from caputchin_gate.assembly import route_table, signing_keys, submission_limit, verifiers_of, warnings_of
@@ -24,6 +24,7 @@ from caputchin_gate.effects import BodyEnd, Effect, LastPiece
 from caputchin_gate.endpoints.answers import refused
 from caputchin_gate.errors import ConfigurationError, Problem
 from caputchin_gate.events import tell, tell_broken
+from caputchin_gate.gate_options import GateOptions, as_tables
 from caputchin_gate.http_client import HttpClient
 from caputchin_gate.kept_body import Budget
 from caputchin_gate.marks import MarkedView, rules_of
@@ -38,15 +39,13 @@ from caputchin_gate.policy import (
     judge,
     not_refused,
     opens_websocket,
+    rehearsed,
     rule_on,
 )
 from caputchin_gate.provider_tables import InProcessProvider
 from caputchin_gate.providers import Upstream
-from caputchin_gate.route_tables import Route
 from caputchin_gate.routes import Exempt, Rule
-from caputchin_gate.secret import Secret
 from caputchin_gate.secret_health import SecretHealth
-from caputchin_gate.settings import TOP
 from caputchin_gate.stores import AwaitedStore, Store, open_store
 from caputchin_gate.tokens import Places
 from caputchin_gate.traffic import Traffic
@@ -55,45 +54,6 @@ from caputchin_gate.verification import Demands, InFlight, Rehearsal, Verificati
 
 if TYPE_CHECKING:
     from caputchin_gate.endpoints.sites import Site
-
-
-class GateOptions(TypedDict, total=False):
-    """The keyword arguments of `Gate`: the keys of gate.toml, with the [provider] table flattened."""
-
-    protect: Sequence[str | Route]
-    exempt: Sequence[str]
-    on_outage: Literal["refuse", "admit"]
-    mode: Literal["enforce", "report"]
-    trusted_proxies: Sequence[str]
-    forwarded_header: Literal["x-forwarded-for", "forwarded", "x-real-ip"]
-    forward_auth: Literal["nginx", "traefik", "caddy"]
-    store: str
-    allow_test_keys: bool
-    token_from: Sequence[str]
-    max_body: int | str
-    max_memory: int | str
-    back: str
-    on_refuse: str
-    receipt: float | str
-    receipt_uses: int
-    providers: Mapping[str, Mapping[str, Any] | Upstream]
-    route: Sequence[Mapping[str, Any]]
-    in_process: Mapping[str, Any]
-    limits: Mapping[str, Any]
-    sidecar: Mapping[str, Any]
-    # of the default provider
-    verification: Literal["upstream", "in-process"]
-    secret: str | Secret | Mapping[str, str]
-    endpoint: str
-    timeout: float | str
-    token_field: str
-    allow_http: bool
-    send_remote_ip: bool
-    on_fail_open: Literal["policy", "accept", "reject"]
-    max_score: float
-    attempts: int
-    site_key: str
-    token_pattern: str
 
 
 T = TypeVar("T")
@@ -122,7 +82,7 @@ class Gate:
         clock: Clock | None = None,
         **options: Unpack[GateOptions],
     ) -> None:
-        self._assemble(config.read(_as_tables(provider, options)), clock or SYSTEM_CLOCK)
+        self._assemble(config.read(as_tables(provider, options)), clock or SYSTEM_CLOCK)
 
     def _assemble(
         self, configuration: Configuration, clock: Clock, placed: Callable[[Problem], Problem] = lambda warning: warning
@@ -198,11 +158,12 @@ class Gate:
         terms = Terms((self._default,), Places(()), admit_outages=self._configuration.top["on_outage"] == "admit")
         typed = token.strip() if isinstance(token, str) else ""
         try:
-            decision = (
-                run(judge(typed, None, Visitor(remote_ip), terms, self._settings), self._world)
-                if typed
-                else Decision(Reason.TOKEN_MISSING)
-            )
+            if (known := rehearsed(terms, self._settings)) is not None:
+                decision = known
+            elif typed:
+                decision = run(judge(typed, None, Visitor(remote_ip), terms, self._settings), self._world)
+            else:
+                decision = Decision(Reason.TOKEN_MISSING)
         except Exception as failure:
             tell_broken(failure)
             decision = Decision(Reason.UNAVAILABLE, details=(type(failure).__name__,))
@@ -212,8 +173,8 @@ class Gate:
         return decision
 
     async def _by_hand(self, token: str | None, visitor: Visitor) -> Verdict:
-        if (rehearsed := self._settings.verification.rehearsal.verdict) is not None:
-            return rehearsed
+        if (verdict_of_a_test := self._settings.verification.rehearsal.verdict) is not None:
+            return verdict_of_a_test
         match token:  # people hand over what a form had, whatever that was
             case str() as typed if typed.strip():
                 pass
@@ -276,7 +237,7 @@ class Gate:
         Nothing else leads to a rehearsal: who begins one holds the gate. It concerns the gates for applications with
         marked views (`guarding`) as well, is told in the log, and leaves nothing behind.
         """
-        tell(logging.WARNING, "rehearsal", "verdicts of this gate are those of a test from now on")
+        tell(logging.INFO, "rehearsal", "verdicts of this gate are those of a test from now on")
         world, verification = self._world, self._settings.verification
         real, world.client = world.client, providers
         try:
@@ -520,22 +481,3 @@ def gate_of(configuration: Configuration, placed: Callable[[Problem], Problem] =
     gate = Gate.__new__(Gate)
     gate._assemble(configuration, SYSTEM_CLOCK, placed)
     return gate
-
-
-def _as_tables(provider: str | Upstream | Mapping[str, Any] | None, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Keyword arguments as the tables of gate.toml: the provider's own go to its table."""
-    typed = {key: value for key, value in options.items() if key in TOP}
-    own = {key: value for key, value in options.items() if key not in TOP}
-    if provider is None:
-        return {**typed, **own}
-    match provider:
-        case str():
-            typed["provider"] = {"kind": provider, **own}
-        case Mapping():
-            typed["provider"] = {**provider, **own}
-        case _ if own:
-            problems = [Problem(key, "belongs to the provider object", "give it there") for key in own]
-            raise ConfigurationError(problems)
-        case _:
-            typed["provider"] = provider
-    return typed

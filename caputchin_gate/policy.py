@@ -172,9 +172,8 @@ def not_refused(decision: Decision) -> Decision:
 
 async def decide(head: RequestHead, terms: Terms, settings: Settings, route: str | None = None) -> Decision:
     """Use the receipt if there is one, else find the token and have it verified; decide."""
-    if (rehearsed := settings.verification.rehearsal.verdict) is not None:
-        provider = terms.verifiers[0].kind
-        return Decision(reason_of(rehearsed, terms), provider, route, rehearsed, method=head.method)
+    if (decision := rehearsed(terms, settings)) is not None:
+        return replace(decision, route=route, method=head.method)
     monotonic = settings.verification.clock.monotonic
     started = monotonic()
     if settings.submissions is not None:
@@ -204,6 +203,14 @@ async def decide(head: RequestHead, terms: Terms, settings: Settings, route: str
             return Decision(
                 reason, route=route, method=head.method, elapsed=elapsed, http_status=status, details=(why,)
             )
+
+
+def rehearsed(terms: Terms, settings: Settings) -> Decision | None:
+    """What a test of the application says shall be decided; None outside of tests (`Rehearsal`)."""
+    verdict = settings.verification.rehearsal.verdict
+    if verdict is None:
+        return None
+    return Decision(reason_of(verdict, terms), terms.verifiers[0].kind, verdict=verdict)
 
 
 async def judge(token: str, field: str | None, visitor: Visitor, terms: Terms, settings: Settings) -> Decision:

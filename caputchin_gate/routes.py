@@ -9,42 +9,17 @@ method, target and mount is looked at, except that override headers and `_method
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import product
 from typing import Final, Generic, TypeAlias, TypeVar
-from urllib.parse import unquote_plus
 
 from caputchin_gate.errors import ConfigurationError, Problem, nearest
 from caputchin_gate.messages import RequestHead
+from caputchin_gate.methods import CHANGING, EVERY_METHOD, NAMED_METHODS, effective_methods, guarded_by, method_of
 from caputchin_gate.path_patterns import PathPattern, PathTree, parse
 from caputchin_gate.target_views import fold, views_of
 
 T = TypeVar("T")
-
-_NAMED_METHODS: Final = frozenset(
-    {"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY", "LINK", "UNLINK"}
-    | {"PROPFIND", "PROPPATCH", "MKCOL", "COPY", "MOVE", "LOCK", "UNLOCK", "REPORT", "SEARCH", "MKCALENDAR", "PURGE"}
-)
-_UNNAMED: Final = "any other"  # stands for all methods that no rule can name
-_EVERY_METHOD: Final = _NAMED_METHODS | {_UNNAMED}
-_ALONE: Final = {method: frozenset({method}) for method in _NAMED_METHODS}
-_CHANGING: Final = _EVERY_METHOD - {"GET", "HEAD", "OPTIONS"}  # what a rule without a method guards (threats.md D1)
-_BEHIND_POST: Final = frozenset({"PUT", "PATCH", "DELETE"})  # what forms reach with `_method` in their body (R14)
-_OVERRIDE_HEADERS: Final = frozenset({"x-http-method-override", "x-http-method", "x-method-override"})
-_OVERRIDE_SPELLINGS: Final = frozenset(
-    "".join(spelling) for name in _OVERRIDE_HEADERS for spelling in product(*("-_" if c == "-" else c for c in name))
-)
-
-_METHOD_PARAMETER: Final = "_method"
-_SPELT: Final = re.compile("".join(f"(?:{c}|%{ord(c):02x}|%{ord(c.upper()):02x})" for c in _METHOD_PARAMETER), re.I)
-
-# Clients choose how much there is to read about overrides (threats.md R30). More counts as overrides to every method.
-LONGEST_OVERRIDE: Final = 256  # characters of all override headers, or of one name or value in the query
-LONGEST_QUERY: Final = 65_536
-MOST_OVERRIDES: Final = 50  # in one query
-_ANY_METHOD: Final = "*"
 
 _MOST_REMEMBERED: Final = 4096
 _LONGEST_REMEMBERED: Final = 512
@@ -167,7 +142,7 @@ class RouteTable(Generic[T]):
     def guards(self, rule: Rule[T], method: str) -> bool:
         """Whether a rule guards a method, whatever the path."""
         read = _read(rule.match, [])
-        return read is not None and _method(method) in _guarded(read[1], rule.method_override)
+        return read is not None and method_of(method) in guarded_by(read[1], rule.method_override)
 
     def readings(self, head: RequestHead) -> list[Reading[T]]:
         """Why `match` decides as it does: the views that meet rules. None where there are too many to look at."""
@@ -237,7 +212,7 @@ class RouteTable(Generic[T]):
         if read is None:
             return
         pattern, named = read
-        guard = _Guard(place, rule, named, _guarded(named, rule.method_override))
+        guard = _Guard(place, rule, named, guarded_by(named, rule.method_override))
         if not rule.own:
             in_vain = list(self._in_vain(guard, pattern))
             if in_vain and rule.if_needed:
@@ -309,58 +284,6 @@ def _agree(picked: Sequence[_Guard[T] | _Exemption], plain: bool) -> Rule[T] | E
     return first
 
 
-def effective_methods(head: RequestHead) -> frozenset[str]:
-    """The method, and those that some middleware in the application may take it for (threats.md R14)."""
-    if _OVERRIDE_SPELLINGS.isdisjoint(head.headers) and not head.query:
-        return _ALONE.get(head.method) or frozenset({_method(head.method)})
-    overrides = {*_overrides_in_headers(head), *_overrides_in_query(head.query)}
-    return _EVERY_METHOD if _ANY_METHOD in overrides else frozenset(map(_method, {head.method, *overrides}))
-
-
-def _overrides_in_headers(head: RequestHead) -> Iterator[str]:
-    left = LONGEST_OVERRIDE
-    for name, values in head.headers.items():
-        if len(name) <= 22 and name.lower().replace("_", "-") in _OVERRIDE_HEADERS:
-            left -= sum(map(len, values))
-            if left < 0:
-                yield _ANY_METHOD
-                return
-            yield from (word for value in values for word in value.split(",") if word.strip())
-
-
-def _overrides_in_query(query: str) -> Iterator[str]:
-    """The values of the parameter `_method`. Nothing is decoded but where its letters stand, in whatever spelling."""
-    if len(query) > LONGEST_QUERY:
-        yield _ANY_METHOD
-        return
-    place = 0
-    for _ in range(MOST_OVERRIDES):
-        spelt = _SPELT.search(query, place)
-        if spelt is None:
-            return
-        start = 1 + max(query.rfind(separator, place, spelt.start()) for separator in "&;")
-        ends = (query.find(separator, spelt.end()) for separator in "&;")
-        place = min((end for end in ends if end >= 0), default=len(query))
-        name, _, value = query[start:place].partition("=")
-        if len(name) > LONGEST_OVERRIDE:
-            yield _ANY_METHOD
-        elif unquote_plus(name).strip().lower() == _METHOD_PARAMETER:
-            yield unquote_plus(value) if len(value) <= LONGEST_OVERRIDE else _ANY_METHOD
-    yield _ANY_METHOD
-
-
-def _method(word: str) -> str:
-    method = word.strip().upper()
-    return method if method in _NAMED_METHODS else _UNNAMED
-
-
-def _guarded(named: frozenset[str], method_override: bool) -> frozenset[str]:
-    """The methods that lead to the handlers of the named ones: frameworks run the view of GET for HEAD too."""
-    behind_get = frozenset({"HEAD"}) if "GET" in named else frozenset[str]()
-    behind_post = frozenset({"POST"}) if method_override and named & _BEHIND_POST else frozenset[str]()
-    return named | behind_get | behind_post
-
-
 def _read(text: str, problems: list[Problem]) -> tuple[PathPattern, frozenset[str]] | None:
     """Path and methods of a rule or an exemption as typed, or None and its problems."""
     words = text.split(None, 1)
@@ -372,20 +295,20 @@ def _read(text: str, problems: list[Problem]) -> tuple[PathPattern, frozenset[st
         return None
     *methods, path = words
     before = len(problems)
-    named = frozenset(_read_methods(methods[0], text, problems)) if methods else _CHANGING
+    named = frozenset(_read_methods(methods[0], text, problems)) if methods else CHANGING
     pattern = parse(path.rstrip(), text, problems)
     return (pattern, named) if pattern is not None and len(problems) == before else None
 
 
 def _is_methods(text: str) -> bool:
-    return set(text.strip().upper().split("|")) <= _NAMED_METHODS | {"*"}
+    return set(text.strip().upper().split("|")) <= NAMED_METHODS | {"*"}
 
 
 def _read_methods(word: str, setting: str, problems: list[Problem]) -> Iterator[str]:
     for name in word.upper().split("|"):
         if name == "*":
-            yield from _EVERY_METHOD
-        elif name in _NAMED_METHODS:
+            yield from EVERY_METHOD
+        elif name in NAMED_METHODS:
             yield name
         else:
-            problems.append(Problem(setting, f"unknown method {name!r}", nearest(name, _NAMED_METHODS)))
+            problems.append(Problem(setting, f"unknown method {name!r}", nearest(name, NAMED_METHODS)))

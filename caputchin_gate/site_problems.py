@@ -20,8 +20,8 @@ def _each_told_apart(sites: Sequence[Table]) -> Iterator[Problem]:
     """A site is told by its key in pages and paths, and by its secret where other back ends verify."""
     # Only who has sites pays for the endpoints that other back ends ask.
     from caputchin_gate.endpoints.siteverify.paths import RESERVED_SITE_KEYS
-    from caputchin_gate.endpoints.siteverify.test_keys import SECRETS as TEST_SECRETS
     from caputchin_gate.endpoints.siteverify.test_keys import SITE_KEYS as TEST_SITE_KEYS
+    from caputchin_gate.endpoints.siteverify.test_keys import is_public
 
     for index, site in enumerate(sites):
         key, earlier = site["site_key"], sites[:index]
@@ -34,7 +34,7 @@ def _each_told_apart(sites: Sequence[Table]) -> Iterator[Problem]:
             yield Problem(f"{where}.site_key", f"{key!r} is a path of the gate's own", "choose another one")
         elif key in TEST_SITE_KEYS:
             yield Problem(f"{where}.site_key", "is one of the public test keys", "choose another one")
-        if any(secret.reveal() in TEST_SECRETS for secret in site["secret"]):
+        if any(is_public(secret.reveal()) for secret in site["secret"]):
             yield Problem(f"{where}.secret", "is one of the public test keys", "make one of your own")
         if not set(site["secret"]).isdisjoint(secret for one in earlier for secret in one["secret"]):
             yield Problem(f"{where}.secret", "is another site's too", "a secret has to tell whose tokens it verifies")

@@ -20,6 +20,7 @@ from caputchin_gate.engines import solver
 from caputchin_gate.engines.altcha import solver as altcha_solver
 from caputchin_gate.messages import RequestHead, Response
 from caputchin_gate.policy import Answer
+from caputchin_gate.testing import solve
 
 START = 1_800_000_000.0
 SIGNING_KEY = "a signing key that only these tests use"
@@ -164,21 +165,18 @@ class Site:
         issued = json.loads(self.challenge(site, **more).body)
         return f"{issued['token']}.{solver.solve(issued['token'], issued['target'])}"
 
+    def _solved(self, kind: str, site: str, origin: str) -> str:
+        def ask(method: str, path: str, body: bytes) -> bytes:
+            headers = {"content-type": JSON, "origin": origin}
+            return self.send(path.removeprefix("/.caputchin/"), body, method=method, headers=headers, peer=VISITOR).body
+
+        return solve(ask, kind, site_key=site)
+
     def cap(self, site: str = "shop", origin: str = "https://shop.example") -> str:
-        headers = {"content-type": JSON, "origin": origin}
-        issued = json.loads(self.send(f"cap/{site}/challenge", headers=headers, peer=VISITOR).body)
-        solution = {"token": issued["token"], "solutions": solver.solve_cap(issued)}
-        redeemed = self.send(f"cap/{site}/redeem", json.dumps(solution).encode(), headers=headers, peer=VISITOR)
-        return str(json.loads(redeemed.body)["token"])
+        return self._solved("cap", site, origin)
 
     def caputchin(self, site: str = "shop", origin: str = "https://shop.example") -> str:
-        def sent(act: str, members: Mapping[str, Any]) -> Any:
-            headers, body = {"content-type": JSON, "origin": origin}, json.dumps(members).encode()
-            return json.loads(self.send(f"v1/verify/{act}", body, headers=headers, peer=VISITOR).body)
-
-        issued = sent("start", {"platform": {"sitekey": site}})
-        solution = {"token": issued["token"], "solutions": solver.solve_cap(issued), "platform": issued["platform"]}
-        return str(sent("pass", solution)["platform"]["wrappedToken"])
+        return self._solved("caputchin-widget", site, origin)
 
     def altcha(self, site: str = "shop", query: str = "") -> str:
         headers = {"origin": "https://shop.example"}

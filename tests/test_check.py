@@ -82,6 +82,26 @@ def test_a_sidecar_that_only_a_proxy_reaches_warns_when_it_trusts_none(
     assert any("warning: trusted_proxies: is empty, and only a proxy reaches" in line for line in lines) is warned
 
 
+@pytest.mark.parametrize(
+    ("sidecar", "problem"),
+    [
+        ('listen = ["0.0.0.0:80", "0.0.0.0:80"]', "sidecar.listen: 0.0.0.0:80 stands there twice"),
+        ('listen = "0.0.0.0:80"\nadmin = "0.0.0.0:80"', "sidecar.admin: 0.0.0.0:80 is where clients connect"),
+        ('listen = "127.0.0.1:8000"', "sidecar.upstream: 127.0.0.1:8000 is the sidecar itself"),
+        ('listen = "0.0.0.0:8000"', "sidecar.upstream: 127.0.0.1:8000 is the sidecar itself"),
+        ('listen = "[::]:8000"', "sidecar.upstream: 127.0.0.1:8000 is the sidecar itself"),
+        ('listen = "192.0.2.1:8000"', None),
+        ('listen = ["0.0.0.0:0", "0.0.0.0:0"]\nadmin = "127.0.0.1:0"', None),
+    ],
+)
+def test_addresses_that_are_in_each_others_way_are_told(
+    folder: Path, capsys: pytest.CaptureFixture[str], sidecar: str, problem: str | None
+) -> None:
+    code, lines = checked(capsys, sidecar)
+    assert code == (problem is not None), lines
+    assert problem is None or problem in "\n".join(lines)
+
+
 def test_a_right_certificate_is_no_problem(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, lines = checked(capsys, 'listen = "0.0.0.0:443"\ntls = { certificate = "good.pem", key = "good.key" }')
     assert (code, lines) == (0, [])

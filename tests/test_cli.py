@@ -79,6 +79,8 @@ def assert_wrong_use(done: subprocess.CompletedProcess[str], why: str) -> None:
         (["explain", "gate.toml", "/signup", "POST"], "'POST' is no path: it begins with a slash"),
         (["explain", "gate.toml", "POST", "signup"], "'signup' is no path"),
         (["explain", "gate.toml", "POST", "/signup", "-H", "no field"], "'no field' is no header field"),
+        (["explain", "gate.toml", "POST", "/signup", "-H", "no name: x"], "'no name: x' is no header field"),
+        (["explain", "gate.toml", "POST", "/signup", "--mount", "app"], "--mount 'app' is no path"),
         (["explain", "absent.toml", "POST", "/signup"], "absent.toml: can't be read"),
         (["explain", ".", "POST", "/signup"], "can't be read: Is a directory"),
         (["explain", "x" * 5000, "POST", "/signup"], "can't be read: File name too long"),

@@ -112,6 +112,12 @@ def test_a_variable_that_is_no_setting_is_a_problem(
     assert CANARY not in line
 
 
+def test_a_variable_in_small_letters_is_told_and_not_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("caputchin_gate_on_outage", "admit")
+    with pytest.raises(ConfigurationError, match="did you mean CAPUTCHIN_GATE_ON_OUTAGE"):
+        load_gate()
+
+
 def test_what_kubernetes_says_about_a_service_of_our_name_is_no_setting() -> None:
     said = ("SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_HTTP", "PORT", "PORT_8080_TCP", "PORT_8080_TCP_ADDR")
     problems: list[Problem] = []

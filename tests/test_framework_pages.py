@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from caputchin_gate.engines.solver import solve
+from caputchin_gate.testing import solve
 from tests.scenarios import END, MULTIPART, file, part
 from tests.servers import ROOT, Server, serve
 from tests.wire import Answer, exchange, request_bytes
@@ -59,9 +59,7 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 def solved(server: Server) -> str:
-    raw = request_bytes("POST /.caputchin/api/v1/captcha/challenge\nContent-Type: application/json", b"{}")
-    challenge = json.loads(exchange(server.port, raw).body)
-    return f"{challenge['token']}.{solve(challenge['token'], challenge['target'])}"
+    return solve(f"http://127.0.0.1:{server.port}")
 
 
 def post(server: Server, body: bytes, kind: str = FORM, path: str = "/contact") -> Answer:

@@ -75,7 +75,7 @@ def test_the_suite_that_needs_no_pytest_runs_without_it(tmp_path: Path) -> None:
     for name, text in suites()["Django"].items():
         (tmp_path / name).write_text(text)
     (tmp_path / "pytest.py").write_text("raise ModuleNotFoundError('there is no pytest here')")
-    assert "\nRan 2 tests in " in run(["-m", "unittest", "test_shop"], tmp_path, tmp_path)
+    assert "\nRan 3 tests in " in run(["-m", "unittest", "test_shop"], tmp_path, tmp_path)
 
 
 @pytest.mark.parametrize("example", EXAMPLES)

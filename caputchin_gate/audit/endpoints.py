@@ -47,5 +47,6 @@ def name_of(view: object) -> str:
     """Where a view is defined, as people look for it."""
     while isinstance(view, partial):
         view = view.func
+    view = getattr(view, "view_class", None) or getattr(view, "cls", None) or view  # of Flask, Django, REST framework
     named = view if hasattr(view, "__qualname__") else type(view)
     return f"{named.__module__}.{named.__qualname__}"

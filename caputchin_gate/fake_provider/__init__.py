@@ -69,7 +69,7 @@ class FakeProvider:
     site_key:  that tokens belong to
     hostname:  that tokens were solved on, where the provider tells that
     latency:   seconds before an answer comes
-    is_down:   whether nobody answers at all
+    is_down:   whether its server answers 502 and no more
     on_answer: is told what each call came to
     """
 
@@ -136,11 +136,11 @@ class FakeProvider:
         return HttpReply(response.status, {name.lower(): text for name, text in response.headers}, response.body)
 
     @contextmanager
-    def serving(self, host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
+    def serving(self, port: int = 0) -> Iterator[str]:
         """Serve it on this machine from a thread; the URL of its siteverify. Port 0 is any free one."""
         from caputchin_gate.fake_provider.server import serving  # only who serves pays for it
 
-        with serving(self, host, port) as url:
+        with serving(self, port) as url:
             yield url + self.kind.path
 
     async def _found(self, head: RequestHead) -> Finding:

@@ -63,8 +63,8 @@ def url_of(server: BaseWSGIServer) -> str:
 
 
 @contextmanager
-def serving(fake: FakeProvider, host: str, port: int) -> Iterator[str]:
-    with socket.create_server((host, port)) as listener:
+def serving(fake: FakeProvider, port: int) -> Iterator[str]:
+    with socket.create_server(("127.0.0.1", port)) as listener:
         server = server_of(fake, listener)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), name="fake-provider", daemon=True)
     thread.start()

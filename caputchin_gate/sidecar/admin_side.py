@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from caputchin_gate.events import tell
-from caputchin_gate.sidecar.child import Child, fork_child
+from caputchin_gate.sidecar.child import SHORT_LIFE, Child, NoRoom, fork_child
 from caputchin_gate.sidecar.worker import Service
 
 
@@ -70,7 +70,12 @@ class AdminSide:
         self._retired, self._current = [], None
 
     def _begin(self, service: Service) -> None:
-        child = fork_child("the admin address", lambda channel: self._work(service, channel))
+        try:
+            child = fork_child("the admin address", lambda channel: self._work(service, channel))
+        except NoRoom as failure:
+            tell(logging.ERROR, "no-room", str(failure))
+            self.begins_at = time.monotonic() + SHORT_LIFE
+            return
         one = self._current = AdminProcess(child)
         self._selector.register(child.channel, selectors.EVENT_READ, lambda: self._hear(one))
 

@@ -17,7 +17,11 @@ from typing import Final, NoReturn
 from caputchin_gate.events import tell_broken
 
 HANDLED: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-SHORT_LIFE: Final = 1.0  # who lives shorter is replaced only after so long
+SHORT_LIFE: Final = 1.0  # who lives shorter, or can't begin, is replaced only after so long
+
+
+class NoRoom(Exception):
+    """The system gives no process, or no descriptor: for now. The text says so."""
 
 
 @dataclass(slots=True, eq=False)
@@ -43,16 +47,24 @@ class Child:
 
 
 def fork_child(what: str, work: Callable[[socket.socket], object]) -> Child:
-    """A child that does this work, given its end of the channel, and ends with it."""
-    ours, theirs = socket.socketpair()
+    """A child that does this work, given its end of the channel, and ends with it. Raises NoRoom."""
+    try:
+        ours, theirs = socket.socketpair()
+    except OSError as failure:
+        raise NoRoom(f"can't begin {what}: {failure.strerror}") from None
     ours.setblocking(False)
     signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)  # none of ours shall reach a child half made
-    process_id = os.fork()
-    if not process_id:
+    try:
+        process_id = os.fork()
+        if not process_id:
+            ours.close()
+            _live(what, work, theirs)
+    except OSError as failure:
         ours.close()
-        _live(what, work, theirs)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
-    theirs.close()
+        raise NoRoom(f"can't begin {what}: {failure.strerror}") from None
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
+        theirs.close()
     return Child(process_id, ours)
 
 

@@ -29,7 +29,7 @@ from caputchin_gate.errors import ConfigurationError
 from caputchin_gate.events import tell
 from caputchin_gate.sidecar import reports, worker
 from caputchin_gate.sidecar.admin_side import AdminSide
-from caputchin_gate.sidecar.child import HANDLED, Child, fork_child
+from caputchin_gate.sidecar.child import HANDLED, SHORT_LIFE, Child, NoRoom, fork_child
 from caputchin_gate.sidecar.ledger import Ledger, Seen
 from caputchin_gate.sidecar.listening import CantListen, close_listening, open_listening
 from caputchin_gate.sidecar.reports import State
@@ -65,6 +65,7 @@ class Supervisor:
         self._workers: list[Worker] = []
         self._current = self._with_sockets(prepare())
         self._next: Service | None = None  # whose workers are starting
+        self._reload_again = False
         self._give_up_at = math.inf
         self._kill_at = math.inf
         self._replace_at: list[float] = []
@@ -133,11 +134,12 @@ class Supervisor:
         self._next = service
         self._give_up_at = time.monotonic() + START_SECONDS
         for _ in range(service.settings.workers):
-            self._spawn(service)
+            if self._next is service:
+                self._spawn(service)
 
     def _reload(self) -> None:
         if self._next is not None:
-            tell(logging.ERROR, "reload-refused", "reload refused: the last one is not done yet")
+            self._reload_again = True  # when that one is done: the file may have changed since
             return
         self._manager.reloading()
         try:
@@ -194,7 +196,15 @@ class Supervisor:
     # Workers
 
     def _spawn(self, service: Service) -> None:
-        child = fork_child("a worker", lambda channel: self._work(service, channel))
+        try:
+            child = fork_child("a worker", lambda channel: self._work(service, channel))
+        except NoRoom as failure:
+            if service is self._next:
+                self._give_up(str(failure))
+            else:
+                tell(logging.ERROR, "no-room", str(failure))
+                self._replace_at.append(time.monotonic() + SHORT_LIFE)
+            return
         one = Worker(child, service)
         self._workers.append(one)
         self._selector.register(child.channel, selectors.EVENT_READ, lambda: self._hear(one))
@@ -298,6 +308,9 @@ class Supervisor:
     def _look_at_the_clock(self) -> None:
         now = time.monotonic()
         self._manager.beat(now)
+        if self._reload_again and self._next is None and not self._ending:
+            self._reload_again = False
+            self._reload()
         if now >= self._kill_at:
             self._kill_at = math.inf
             for one in self._workers:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 from pathlib import Path
 
@@ -14,7 +15,7 @@ def listening_context(settings: RelaySettings) -> ssl.SSLContext | None:
     if settings.tls is None:
         return None
     problems = [
-        Problem(f"sidecar.tls.{key}", f"can't be read ({failure.strerror or type(failure).__name__})")
+        Problem(f"sidecar.tls.{key}", f"can't be read ({failure.strerror or type(failure).__name__})", _where(path))
         for key, path in (("certificate", settings.tls.certificate), ("key", settings.tls.key))
         if (failure := _unreadable(path)) is not None
     ]
@@ -31,6 +32,10 @@ def listening_context(settings: RelaySettings) -> ssl.SSLContext | None:
         fix = "they have to belong together, in PEM, the key without a passphrase"
         raise ConfigurationError([Problem("sidecar.tls", what, fix)]) from None
     return context
+
+
+def _where(path: str) -> str:
+    return "" if path.startswith("/") else f"it is looked for in {os.getcwd()}"
 
 
 def _unreadable(path: str) -> OSError | None:

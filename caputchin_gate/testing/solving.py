@@ -14,17 +14,18 @@ Asked: TypeAlias = Callable[[str, str, bytes], bytes]
 """Sends a request to the application, by method, path and JSON body, and gives the body of the answer."""
 
 MOUNT: Final = "/.caputchin"
+ONLY_SITE: Final = "default"  # what a site is called that the settings do not name
 
 
 def solve(
-    where: str | Asked, kind: str = "caputchin", *, site_key: str = "default", action: str = "", mount: str = MOUNT
+    where: str | Asked, kind: str = "caputchin", *, site_key: str | None = None, action: str = "", mount: str = MOUNT
 ) -> str:
     """A token, for the field of a form: asks for a challenge and solves it, as a widget does.
 
     where:    the application's URL, "http://127.0.0.1:8000", or a function that sends a request (`Asked`)
     kind:     whose widget it stands for: "caputchin" or "captchaapi" for our own, "caputchin-widget" for Caputchin's,
         "cap", "altcha"
-    site_key: of [in_process].sites; "default" where the settings name none
+    site_key: of [in_process].sites, where there are several
 
     Raises ValueError with what the gate has answered, when that is no challenge.
     """
@@ -42,18 +43,20 @@ def solve(
 
     match kind:
         case "caputchin" | "captchaapi":
-            asked = {"site_key": site_key, **({"action": action} if action else {})}
+            named = {"site_key": site_key, "action": action}
+            asked = {name: value for name, value in named.items() if value}
             issued = told("POST", "api/v1/captcha/challenge", asked)
             return f"{issued['token']}.{solver.solve(issued['token'], issued['target'])}"
         case "altcha":
             query = f"?{urlencode({'action': action})}" if action else ""
-            return altcha_solver.solve(told("GET", f"altcha/{site_key}/challenge{query}"))
+            site = f"{site_key}/" if site_key is not None else ""
+            return altcha_solver.solve(told("GET", f"altcha/{site}challenge{query}"))
         case "cap":
-            issued = told("POST", f"cap/{site_key}/challenge", {})
+            issued = told("POST", f"cap/{site_key or ONLY_SITE}/challenge", {})
             solved = {"token": issued["token"], "solutions": solver.solve_cap(issued)}
-            return str(told("POST", f"cap/{site_key}/redeem", solved)["token"])
+            return str(told("POST", f"cap/{site_key or ONLY_SITE}/redeem", solved)["token"])
         case "caputchin-widget":
-            issued = told("POST", "v1/verify/start", {"platform": {"sitekey": site_key}})
+            issued = told("POST", "v1/verify/start", {"platform": {"sitekey": site_key or ONLY_SITE}})
             solved = {"token": issued["token"], "solutions": solver.solve_cap(issued), "platform": issued["platform"]}
             return str(told("POST", "v1/verify/pass", solved)["platform"]["wrappedToken"])
         case _:

@@ -311,6 +311,19 @@ def test_a_form_added_later_is_guarded(open_form: OpenForm, site: ChallengeSite)
     assert site.submissions[0].path == "/later"
 
 
+@pytest.mark.parametrize("place", ["inside", "after"])
+def test_a_field_guards_its_form_where_the_form_s_own_tag_is_out_of_reach(
+    site: ChallengeSite, page: Page, place: str
+) -> None:
+    field = '<input type="hidden" name="caputchin-token" data-captcha{}>'
+    inside, after = (field.format(""), "") if place == "inside" else ("", field.format(' form="contact"'))
+    form = f'<form id="contact" method="post" action="/contact">{inside}<button>Send</button></form>{after}'
+    page.goto(site.serve("/", f'<script src="/.caputchin/captcha.js" defer></script>{form}'))
+    send(page)
+    admitted(page)
+    assert len(site.submissions) == 1
+
+
 def test_two_forms_have_their_own_tokens_and_states(open_form: OpenForm, site: ChallengeSite) -> None:
     page = open_form(
         after='<form data-captcha data-preload="eager"><input name="q"><span data-captcha-status></span></form>'

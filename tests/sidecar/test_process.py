@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import resource
 import select
 import signal
 import socket
 import ssl
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -117,6 +119,22 @@ def test_a_worker_that_dies_is_replaced_and_the_others_go_on(tmp_path: Path, ups
         assert survivor in running.workers()
 
 
+def test_a_system_without_room_for_a_worker_ends_nothing_and_gets_one_later(tmp_path: Path, upstream: Scripted) -> None:
+    with sidecar(tmp_path, upstream.url, sidecar={"workers": 2}) as running:
+        _, most = limit = resource.prlimit(running.process.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(running.process.pid, resource.RLIMIT_NOFILE, (3, most))
+        dying = running.workers()[0]
+        os.kill(dying, signal.SIGKILL)
+        running.wait_for("can't begin a worker")
+        running.process.send_signal(signal.SIGHUP)
+        running.wait_for("reload refused")
+        assert exchange(running.port, GET).status == 200
+        resource.prlimit(running.process.pid, resource.RLIMIT_NOFILE, limit)
+        until(lambda: len(running.workers()) == 2)
+        running.process.send_signal(signal.SIGHUP)
+        running.wait_for("the new settings are in use")
+
+
 def test_workers_do_not_outlive_their_supervisor(tmp_path: Path, upstream: Scripted) -> None:
     with sidecar(tmp_path, upstream.url, sidecar={"workers": 2}) as running:
         orphans = running.workers()
@@ -179,6 +197,14 @@ def test_settings_that_are_wrong_change_nothing_and_one_line_says_why(
     assert why in line
     assert exchange(fixed.port, GET).status == 200
     assert fixed.workers() == before
+
+
+def test_a_reload_that_is_asked_for_during_another_comes_after_it(fixed: Running, upstream: Scripted) -> None:
+    for number in range(4):
+        reload(fixed, upstream, protect=[f"POST /rule-{number}"], exempt=[])
+        time.sleep(0.05)
+    asked = b"POST /rule-3 HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"
+    until(lambda: exchange(fixed.port, asked).status == 403)
 
 
 # TLS

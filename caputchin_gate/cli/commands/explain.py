@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from urllib.parse import unquote
 
 from caputchin_gate.cli.gate_file import gate_to_ask
@@ -26,6 +27,8 @@ EXITS = {
     1: "it does: no rule guards it, it is exempt, or only reported",
 }
 
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # of a header field (RFC 9110 5.6.2)
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     add_file(parser)
@@ -39,7 +42,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(typed: argparse.Namespace) -> int:
-    head = _head(typed)
+    head = asked_head(typed.method, typed.target, typed.mount, typed.header)
     gate = gate_to_ask(typed.file)
     explanation = explain(head, gate.policy)
     gate.close()
@@ -51,19 +54,21 @@ def run(typed: argparse.Namespace) -> int:
     return FINDING if explanation.open else DONE
 
 
-def _head(typed: argparse.Namespace) -> RequestHead:
-    """The request as an ASGI server hands it over. A browser percent-encodes what is not ASCII."""
-    sent = "".join(chr(byte) if byte < 0x80 else f"%{byte:02X}" for byte in os.fsencode(typed.target))
+def asked_head(method: str, target: str, mount: str, fields: Sequence[str]) -> RequestHead:
+    """The request as an ASGI server hands it over. A browser percent-encodes what is not ASCII. Raises WrongUse."""
+    sent = "".join(chr(byte) if byte < 0x80 else f"%{byte:02X}" for byte in os.fsencode(target))
     raw_path, _, query = sent.partition("?")
     if not raw_path.startswith(("/", "http://", "https://")):
-        raise WrongUse(f"{typed.target[:40]!r} is no path: it begins with a slash, as in POST /contact")
+        raise WrongUse(f"{target[:40]!r} is no path: it begins with a slash, as in POST /contact")
+    if mount and not mount.startswith("/"):
+        raise WrongUse(f"--mount {mount[:40]!r} is no path: it begins with a slash, as in /app")
     headers: dict[str, list[str]] = {}
-    for field in typed.header:
+    for field in fields:
         name, colon, value = field.partition(":")
-        if not colon or not name.strip():
+        if not colon or not _NAME.fullmatch(name):
             raise WrongUse(f"{field[:40]!r} is no header field: write it like 'Content-Type: application/json'")
-        headers.setdefault(name.strip().lower(), []).append(value.strip())
-    return RequestHead(typed.method, unquote(raw_path), raw_path, typed.mount.rstrip("/"), query, headers)
+        headers.setdefault(name.lower(), []).append(value.strip())
+    return RequestHead(method, unquote(raw_path), raw_path, mount.rstrip("/"), query, headers)
 
 
 # For people

@@ -34,6 +34,11 @@ _FOREIGN: Final[Mapping[str, Mapping[str, Outcome]]] = {
 _TOKEN_OF_A_BOT: Final = "30000000-aaaa-bbbb-cccc-000000000003"  # hCaptcha's
 
 
+def is_public(secret: str) -> bool:
+    """Whether it is one of these, in whatever dialect."""
+    return secret in SECRETS or any(secret in secrets for secrets in _FOREIGN.values())
+
+
 def outcome_of(secret: str, dialect: str) -> Outcome | None:
     """What a secret stands for, None for one that is no test key."""
     return SECRETS.get(secret, _FOREIGN.get(dialect, {}).get(secret))

@@ -1,0 +1,11 @@
+from django.contrib import admin
+from django.urls import path
+
+from club import views
+
+urlpatterns = [
+    path("", views.SignUp.as_view(), name="sign-up"),
+    path("comment/", views.comment),
+    path("welcome/", views.welcome, name="welcome"),
+    path("admin/", admin.site.urls),
+]
