@@ -143,6 +143,10 @@ def _asked(verifiers: Sequence[Verifier], demands: Demands, configuration: Confi
 def warnings_of(configuration: Configuration) -> Iterator[Problem]:
     """What is right but risky."""
     top = configuration.top
+    if top["mode"] == "report":
+        yield Problem(
+            "mode", "is report: whatever is decided, no request is refused", 'end the trial with mode = "enforce"'
+        )
     if {"0.0.0.0/0", "::/0"} & set(top["trusted_proxies"]):
         yield Problem("trusted_proxies", "trusts everybody: every client chooses the address it is known by")
     if configuration.sidecar["upstream"] and not top["trusted_proxies"]:

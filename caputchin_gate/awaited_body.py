@@ -62,7 +62,7 @@ class AwaitedBody:
 
     def only_piece(self) -> bytes | None:
         """Everything that was read, once; None where it is not in one piece."""
-        return self._kept.only_piece() if self.in_one_piece else None
+        return self._kept.only_piece() if not self._unkept else None
 
     async def pieces(self) -> AsyncIterator[bytes]:
         """What was read, once, in its order."""

@@ -7,7 +7,7 @@ import re
 from typing import Final
 
 from caputchin_gate.difficulty import Hardening
-from caputchin_gate.events import Line, tell
+from caputchin_gate.events import Line, tell_line
 from caputchin_gate.verdict import Decision, Failed, Misconfigured, Passed, Reason, Unavailable
 
 _METHOD: Final = re.compile(r"[A-Za-z]{1,16}")
@@ -40,10 +40,12 @@ def log_decision(decision: Decision) -> None:
         "status": status,
         "elapsed": round(decision.elapsed, 6),
         "token_digest": decision.token_digest,
-        "codes": tuple(map(_printable, codes)),
+        "codes": tuple(map(_printable, codes)) if codes else (),
     }
-    words = f"decision {reason}" if would_refuse is None else f"decision {reason} (would refuse: {would_refuse})"
-    tell(level, "decision", Line(words, fields, _IN_WORDS), **fields)
+    words = "decision " + reason
+    if would_refuse is not None:
+        words += f" (would refuse: {would_refuse})"
+    tell_line(level, "decision", Line(words, fields, _IN_WORDS))
 
 
 _IN_WORDS: Final = frozenset({"reason", "would_refuse", "admitted"})
@@ -61,7 +63,7 @@ def log_hardening(site_key: str, before: Hardening, state: Hardening, signal: st
     """Tell that the state of a site has changed. `signal` is what raised the present one."""
     level = logging.WARNING if state > before else logging.INFO
     fields = {"site_key": site_key, "state": words_of(state), "signal": (signal or "").lower() or None}
-    tell(level, "hardening", Line("hardening", fields), **fields)
+    tell_line(level, "hardening", Line("hardening", fields))
 
 
 def words_of(state: Hardening) -> str:

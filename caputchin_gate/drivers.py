@@ -51,8 +51,11 @@ async def ano_body(max_memory: int) -> BodyEnd:
     return BodyEnd.COMPLETE
 
 
+_STORE_DOWN: Final = ClaimResult.STORE_DOWN  # to ask the Enum for it takes longer than to compare
+
+
 def _is_down(answer: object) -> bool:
-    return answer is ClaimResult.STORE_DOWN or isinstance(answer, StoreDown)
+    return answer is _STORE_DOWN or isinstance(answer, StoreDown)
 
 
 def _no_answer(effect: AnyEffect) -> ClaimResult | StoreDown:

@@ -31,6 +31,15 @@ def hand_to(take: Take | None) -> None:
 
 def tell(level: int, event: str, message: object, **fields: Any) -> None:
     """Tell of an event. `level` is one of `logging`; `message` is turned into a text where one is needed."""
+    _tell(level, event, message, fields)
+
+
+def tell_line(level: int, event: str, line: Line) -> None:
+    """Tell of an event whose message lists its fields."""
+    _tell(level, event, line, line.fields)
+
+
+def _tell(level: int, event: str, message: object, fields: Mapping[str, Any]) -> None:
     if _Taker.take is not None:
         _Taker.take(level, event, message, fields)
     elif logger.isEnabledFor(level):
@@ -43,15 +52,15 @@ class Line:
     within: the fields that the words tell already
     """
 
-    __slots__ = ("_fields", "_within", "words")
+    __slots__ = ("_within", "fields", "words")
 
     def __init__(self, words: str, fields: Mapping[str, Any], within: frozenset[str] = frozenset()) -> None:
         self.words = words
-        self._fields = fields
+        self.fields = fields
         self._within = within
 
     def __str__(self) -> str:
-        listed = ((name, value) for name, value in self._fields.items() if name not in self._within)
+        listed = ((name, value) for name, value in self.fields.items() if name not in self._within)
         shown = (f"{name}={_shown(value)}" for name, value in listed if value is not None and value != ())
         return " ".join([self.words, *shown])
 

@@ -200,7 +200,7 @@ async def _check(verifier: InProcess, token: str, visitor: Visitor, demands: Dem
             verdict = await take(verifier.kind, solved, now, verifier.quotas.get(solved.site_key))
         case Failed() as failed:
             verdict = failed
-    await tell(shared.traffic, verdict, (site.site_key for site in sites), network, now)
+    await tell(shared.traffic, verdict, [site.site_key for site in sites], network, now)
     return verdict
 
 

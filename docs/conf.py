@@ -34,11 +34,12 @@ suppress_warnings = ["misc.highlighting_failure"]  # a console that shows JSON w
 nitpicky = True
 nitpick_ignore_regex = [  # what others document, and parts that are ours alone
     (r"py:.*", r"(?!caputchin_gate\.).*"),
-    (r"py:.*", r".*\.(View|T)"),
+    (r"py:.*", r".*\.(View|Marked|A|T)"),
     (r"py:.*", r"caputchin_gate\.(messages|effects|clock|policy|secret_health)\..*"),
 ]
 default_role = "code"
 autodoc_default_options = {"member-order": "bysource"}
+autodoc_inherit_docstrings = False
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 autodoc_type_aliases = {alias: alias for alias in ("Application", "Refuse", "Environ", "StartResponse")}
@@ -51,6 +52,7 @@ def setup(app: Sphinx) -> None:
     app.connect("source-read", add_navigation)
     app.connect("source-read", lead_outside)
     app.connect("autodoc-process-docstring", as_restructured_text)
+    app.connect("autodoc-process-signature", with_plain_aliases)
 
 
 # Navigation
@@ -88,7 +90,7 @@ def lead_outside(app: Sphinx, page: str, source: list[str]) -> None:
 
 def as_restructured_text(app: Sphinx, kind: str, name: str, documented: Any, options: Any, lines: list[str]) -> None:
     """Our docstrings: examples are indented, and what is a parameter or a field stands as `name: what it is`."""
-    parameters = _parameters(documented) if kind in ("class", "function", "method") else ()
+    parameters = _parameters(documented) if kind in ("class", "exception", "function", "method") else ()
     written: list[str] = []
     example = False
     for line in (re.sub(r" \(threats\.md [^)]*\)", "", line) for line in lines):
@@ -105,6 +107,14 @@ def as_restructured_text(app: Sphinx, kind: str, name: str, documented: Any, opt
             example = example and (line.startswith("    ") or not line)
             written.append(line)
     lines[:] = written
+
+
+def with_plain_aliases(
+    app: Sphinx, kind: str, name: str, documented: Any, options: Any, signature: str | None, returned: str | None
+) -> tuple[str | None, str | None]:
+    """Signatures with the names of type aliases, where a union hides them behind a class of Sphinx."""
+    plain = re.sub(r"TypeAliasForwardRef\('(\w+)'\)", r"\1", signature) if signature is not None else None
+    return plain, returned
 
 
 def _parameters(documented: Any) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import urlencode
+from urllib.parse import unquote, unquote_to_bytes, urlencode
 
 import django
 from werkzeug.test import Client
@@ -76,9 +76,10 @@ class Site:
         if self.interface == "asgi":
             return asyncio.run(_ask(self.app, method, path, body, headers or {}, root_path))
         url, _, query = path.partition("?")
-        environ = {"SCRIPT_NAME": root_path, "RAW_URI": root_path + path}
+        decoded = unquote_to_bytes(url).decode("latin-1")
+        environ = {"SCRIPT_NAME": root_path, "PATH_INFO": decoded, "RAW_URI": root_path + path}
         response = Client(self.app, use_cookies=False).open(
-            url, method=method, query_string=query, data=body, headers=dict(headers or {}), environ_overrides=environ
+            method=method, query_string=query, data=body, headers=dict(headers or {}), environ_overrides=environ
         )
         return Answer(response.status_code, list(response.headers), response.data)
 
@@ -94,7 +95,7 @@ async def _ask(app: Any, method: str, path: str, body: bytes, headers: Mapping[s
     scope = {
         "type": "http",
         "method": method,
-        "path": root_path + url,
+        "path": root_path + unquote(url),
         "raw_path": (root_path + url).encode(),
         "root_path": root_path,
         "query_string": query.encode(),

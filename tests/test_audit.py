@@ -298,6 +298,21 @@ def test_a_marked_view_is_protected_by_its_mark() -> None:
     assert of(api, "/x").standing(Standing.PROTECTED)[0].rules == ("require_human",)
 
 
+def test_a_marked_view_of_django_is_protected_by_its_mark_behind_wrap_too() -> None:
+    from django.core.handlers.wsgi import WSGIHandler
+    from django.http import HttpResponse
+    from django.urls import path
+
+    from caputchin_gate.django import require_human, wrap
+    from tests.django_ways import settings_of
+
+    marked = require_human(lambda request: HttpResponse())
+    with settings_of([path("marked", marked), path("bare", lambda request: HttpResponse())]):
+        rows = of(wrap(WSGIHandler()), "/x")
+        assert [row.path for row in rows.standing(Standing.UNPROTECTED)] == ["/bare"]
+        assert rows.standing(Standing.PROTECTED)[0].rules == ("require_human",)
+
+
 async def unknown(scope: Any, receive: Any, send: Any) -> None:
     raise NotImplementedError
 

@@ -102,6 +102,12 @@ def test_addresses_that_are_in_each_others_way_are_told(
     assert problem is None or problem in "\n".join(lines)
 
 
+def test_a_trial_that_refuses_nothing_is_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, lines = checked(capsys, 'listen = "0.0.0.0:80"', 'mode = "report"')
+    assert code == 0
+    assert any("gate.toml:3:1: warning: mode: is report" in line for line in lines), lines
+
+
 def test_a_right_certificate_is_no_problem(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, lines = checked(capsys, 'listen = "0.0.0.0:443"\ntls = { certificate = "good.pem", key = "good.key" }')
     assert (code, lines) == (0, [])

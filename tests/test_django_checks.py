@@ -11,8 +11,10 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import path, re_path
 from django.views.decorators.http import require_safe
 
+from caputchin_gate import ConfigurationError
 from caputchin_gate.django import GateMiddleware, require_human, wrap
 from caputchin_gate.django.gates import Forms
+from caputchin_gate.errors import Problem
 from tests.django_ways import DOOR, settings_of
 
 
@@ -38,6 +40,8 @@ CHECKED: list[tuple[dict[str, Any], list[Any], list[str], str]] = [
     ({"MIDDLEWARE": ["tests.test_django_checks.OwnMiddleware"]}, [marked], [], ""),
     ({"MIDDLEWARE": [], "WSGI_APPLICATION": "tests.test_django_checks.plain"}, [marked], ["E002"], "none stands"),
     ({"MIDDLEWARE": [], "WSGI_APPLICATION": "tests.test_django_checks.wrapped"}, [marked], [], ""),
+    ({"MIDDLEWARE": [], "WSGI_APPLICATION": "tests.nowhere.application"}, [marked], ["E002"], "none stands"),
+    ({"MIDDLEWARE": [], "WSGI_APPLICATION": "tests.test_django_checks.broken"}, [marked], ["E001"], "a store that"),
     ({"MIDDLEWARE": [], "ASGI_APPLICATION": "tests.test_django_checks.wrapped"}, [marked], [], ""),
     ({}, [path("contact", view)], ["E003"], "CAPUTCHIN_GATE: protect: nothing is protected"),
     ({}, [path("list", require_human(require_safe(view)))], ["E003"], "view view: answers"),
@@ -59,6 +63,8 @@ def __getattr__(name: str) -> Any:
         return wrap(get_wsgi_application())
     if name == "plain":
         return get_wsgi_application()
+    if name == "broken":
+        raise ConfigurationError([Problem("store", "a store that can't be opened")])
     raise AttributeError(name)
 
 

@@ -103,6 +103,7 @@ def reader(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     (example,) = (text for text in blocks(ROOT / "docs" / "settings.md", "toml") if "[limits]" in text)
     (tmp_path / "gate.toml").write_text(example)
+    (tmp_path / "cdn-ranges.txt").write_text("192.0.2.0/24\n2001:db8::/32\n")
     (tmp_path / "widget.js").write_text("https://verify.caputchin.com")
 
 
@@ -266,7 +267,7 @@ def told_events() -> Iterator[tuple[str, set[str]]]:
         for node in ast.walk(ast.parse(file.read_text())):
             match node:
                 case ast.Call(
-                    func=ast.Name(id="tell") | ast.Attribute(attr="take"),
+                    func=ast.Name(id="tell" | "tell_line") | ast.Attribute(attr="take"),
                     args=[_, ast.Constant(value=str(event)), *_],
                     keywords=keywords,
                 ):

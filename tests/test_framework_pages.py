@@ -5,19 +5,15 @@ admits.
 from __future__ import annotations
 
 import json
-import os
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
 
-from caputchin_gate.testing import solve
+from tests.pages import examples, post, served, solved
 from tests.scenarios import END, MULTIPART, file, part
-from tests.servers import ROOT, Server, serve
-from tests.wire import Answer, exchange, request_bytes
-
-FORM = "Content-Type: application/x-www-form-urlencoded"
+from tests.servers import Server
+from tests.wire import exchange, request_bytes
 
 
 @dataclass(frozen=True)
@@ -41,29 +37,12 @@ SHOWN = (
 )
 
 
-def first_example(text: str) -> str:
-    found = re.search(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-    assert found is not None
-    return found[1]
-
-
 @pytest.fixture(scope="module", params=SHOWN, ids=lambda shown: shown.section)
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     shown, folder = request.param, tmp_path_factory.mktemp("app")
-    text = (ROOT / "docs" / f"{shown.page}.md").read_text()
-    (folder / "the_page_s_app.py").write_text(first_example(text.partition(f"# {shown.section}\n")[2]))
-    path = os.pathsep.join((str(folder), str(ROOT)))
-    environment = {"PYTHONPATH": path, "XDG_STATE_HOME": str(folder)}
-    with serve(shown.stack, f"the_page_s_app:{shown.app}", environment=environment) as started:
+    code = examples(shown.page, shown.section)[0]
+    with served(code, shown.stack, shown.app, folder) as started:
         yield started
-
-
-def solved(server: Server) -> str:
-    return solve(f"http://127.0.0.1:{server.port}")
-
-
-def post(server: Server, body: bytes, kind: str = FORM, path: str = "/contact") -> Answer:
-    return exchange(server.port, request_bytes(f"POST {path}\n{kind}\nAccept: application/json", body))
 
 
 def test_the_page_has_the_widget_and_the_widget_is_there(server: Server) -> None:
@@ -74,27 +53,27 @@ def test_the_page_has_the_widget_and_the_widget_is_there(server: Server) -> None
 
 
 def test_without_a_token_it_refuses(server: Server) -> None:
-    refused = post(server, b"message=hello")
+    refused = post(server, "/contact", "message=hello")
     assert (refused.status, json.loads(refused.body)["error-codes"]) == (403, ["missing-input-response"])
 
 
 def test_with_a_token_it_gets_the_form_and_each_token_counts_once(server: Server) -> None:
-    body = f"message=hello&caputchin-token={solved(server)}".encode()
-    admitted = post(server, body)
+    body = f"message=hello&caputchin-token={solved(server)}"
+    admitted = post(server, "/contact", body)
     assert (admitted.status, json.loads(admitted.body)["sent"]) == (200, "hello")
     assert json.loads(admitted.body).get("reason") in ("verified", None)
-    again = post(server, body)
+    again = post(server, "/contact", body)
     assert (again.status, json.loads(again.body)["error-codes"]) == (403, ["timeout-or-duplicate"])
 
 
 def test_the_form_may_come_with_a_file(server: Server) -> None:
     body = part("caputchin-token", solved(server)) + part("message", "hello") + file(bytes(100_000)) + END
-    admitted = post(server, body, MULTIPART)
+    admitted = post(server, "/contact", body, MULTIPART)
     assert (admitted.status, json.loads(admitted.body)["sent"]) == (200, "hello")
 
 
 @pytest.mark.parametrize("server", [SHOWN[4]], ids=["aiohttp"], indirect=True)
 def test_a_handler_that_verifies_by_hand_does_the_same(server: Server) -> None:
-    assert post(server, b"email=ann@shop.example", path="/subscribe").status == 403
-    body = f"email=ann@shop.example&caputchin-token={solved(server)}".encode()
-    assert [post(server, body, path="/subscribe").status for _ in range(2)] == [200, 403]
+    assert post(server, "/subscribe", "email=ann@shop.example").status == 403
+    body = f"email=ann@shop.example&caputchin-token={solved(server)}"
+    assert [post(server, "/subscribe", body).status for _ in range(2)] == [200, 403]

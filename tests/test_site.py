@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[1]
 PUBLIC = (
     *("caputchin_gate", "caputchin_gate.asgi", "caputchin_gate.wsgi"),
     *("caputchin_gate.starlette", "caputchin_gate.fastapi", "caputchin_gate.flask"),
+    *("caputchin_gate.django", "caputchin_gate.testing"),
 )
 # What is in `__all__` for the type checker, or as another module's: it is described there.
 ELSEWHERE = {
@@ -25,6 +26,7 @@ ELSEWHERE = {
     "caputchin_gate.fastapi.RequireHuman",
     "caputchin_gate.fastapi.decision_of",
     "caputchin_gate.flask.InstalledGate",
+    "caputchin_gate.django.GateMiddleware",
 }
 
 

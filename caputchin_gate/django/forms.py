@@ -60,7 +60,12 @@ class CaptchaWidget(forms.Widget):
 
 
 class CaptchaField(forms.Field):
-    """error_messages: texts of your own, by the reason of the decision, as in {"token-missing": "..."}"""
+    """Is valid if the gate admits the request. What it cleans to is the decision.
+
+    label: none, because there is nothing to fill in
+    error_messages: texts of your own, by the reason of the decision, as in {"token-missing": "..."}
+    options: of any field of Django
+    """
 
     widget = CaptchaWidget
 

@@ -11,6 +11,7 @@ caputchin_gate.W003   the rule of a marked view guards more than the view
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, Final
 
 from django.conf import settings
@@ -53,7 +54,10 @@ def check_site(app_configs: Any, **_: Any) -> list[CheckMessage]:
     except ConfigurationError as failure:
         return [_told(Error, problem, "E003") for problem in failure.problems]
     messages = [_told(Warning, problem, "W002") for problem in warnings_of(configuration)]
-    return [*_door(), *messages, *_wide(found)]
+    try:
+        return [*_door(), *messages, *_wide(found)]
+    except ConfigurationError as failure:  # of `wrap`, which opens what the settings name
+        return [_told(Error, problem, "E001") for problem in failure.problems]
 
 
 def _told(kind: Any, problem: Problem, number: str) -> CheckMessage:
@@ -90,7 +94,8 @@ def _is_door(name: str) -> bool:
 def _applications() -> Iterator[object]:
     for setting in ("WSGI_APPLICATION", "ASGI_APPLICATION"):
         if (name := getattr(settings, setting, None)) is not None:
-            yield import_string(name)
+            with suppress(ImportError):  # whoever starts it is told
+                yield import_string(name)
 
 
 def _is_wrapped(application: object) -> bool:

@@ -14,6 +14,7 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
@@ -75,7 +76,18 @@ class ServiceLog(logging.Handler):
 
     def take(self, level: int, event: str, message: object, fields: Mapping[str, Any]) -> None:
         if level >= logging.INFO:
-            self._writer.write(self._line(self._now(), os.getpid(), _LEVELS[level], event, message, fields))
+            self._writer.write(partial(self._made, self._line, time.time(), level, event, message, fields))
+
+    def _made(
+        self, format: Format, now: float, level: int, event: str, message: object, fields: Mapping[str, Any]
+    ) -> bytes:
+        """The line of an event; whatever breaks, the thread that writes has one."""
+        try:
+            return format(self._date_of(now), os.getpid(), _LEVELS[level], event, message, fields)
+        except Exception as failure:
+            place = place_of(failure)
+            told = f"an event can't be told: {place}"
+            return format(self._date_of(now), os.getpid(), "error", "internal-error", told, {"exception": place})
 
     def emit(self, record: logging.LogRecord) -> None:
         fields: dict[str, Any] = {"logger": record.name, "place": f"{record.filename}:{record.lineno}"}
@@ -93,11 +105,10 @@ class ServiceLog(logging.Handler):
 
     def _dropped(self, number: int) -> bytes:
         message = f"{number} lines of the log were dropped, because they are read too slowly"
-        return self._line(self._now(), os.getpid(), "warning", "log-dropped", message, {"lines": number})
+        return self._made(self._line, time.time(), logging.WARNING, "log-dropped", message, {"lines": number})
 
-    def _now(self) -> str:
+    def _date_of(self, now: float) -> str:
         """RFC 3339, UTC. The part that lasts a second is made once in it."""
-        now = time.time()
         second, date = self._date
         if second != int(now):
             second = int(now)

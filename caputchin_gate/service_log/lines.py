@@ -58,5 +58,5 @@ def _cut(value: Any, most: int) -> Any:
             return value
 
 
-# Escapes all but printable ASCII. What is none of JSON's kinds of values is told as a text.
-_encoded: Final = json.JSONEncoder(separators=(",", ":"), default=str).encode
+# Escapes all but printable ASCII. What is none of JSON's kinds of values is told as a text; none holds itself.
+_encoded: Final = json.JSONEncoder(separators=(",", ":"), default=str, check_circular=False).encode

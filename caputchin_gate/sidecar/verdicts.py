@@ -7,6 +7,7 @@ decoded path could hold a line end, and would then say what it likes.
 from __future__ import annotations
 
 import hmac
+from functools import lru_cache
 from typing import Final
 
 from caputchin_gate.forward_auth import word_of
@@ -18,8 +19,12 @@ UNGUARDED: Final = Decision(Reason.UNGUARDED)
 
 def verdict_lines(decision: Decision) -> bytes:
     """The fields as they are written. The provider's name is the operator's; what no field may hold is left out."""
-    lines = f"X-Caputchin-Verdict: {word_of(decision)}\r\nX-Caputchin-Reason: {decision.reason}\r\n"
-    provider = decision.provider
+    return _verdict_lines(decision.reason, decision.provider)
+
+
+@lru_cache  # a gate has few providers and reasons
+def _verdict_lines(reason: Reason, provider: str | None) -> bytes:
+    lines = f"X-Caputchin-Verdict: {word_of(Decision(reason))}\r\nX-Caputchin-Reason: {reason}\r\n"
     if provider is not None and provider.isascii() and provider.isprintable():
         lines += f"X-Caputchin-Provider: {provider}\r\n"
     return lines.encode("ascii")

@@ -68,7 +68,7 @@ class Request:
     """One request head.
 
     target:     in origin form, or `*`; of an absolute form what follows its host (threats.md D8)
-    block:      all its fields, as they were sent
+    pairs:      all its fields, as they were sent
     lines:      those that the application gets, as they are written, unless `nominated` by Connection
     body:       the reader of what follows
     expects:    the client waits for a 100 before it sends its body
@@ -80,7 +80,7 @@ class Request:
     target: bytes
     http_1_0: bool
     host: bytes | None
-    block: bytes
+    pairs: list[Field]
     lines: list[bytes]
     nominated: frozenset[bytes]
     body: Reader
@@ -91,8 +91,7 @@ class Request:
     @property
     def fields(self) -> list[Field]:
         """All fields in the order of arrival, but for names with an underscore, which servers fold."""
-        pairs = _FIELD.findall(self.block)
-        return [(name, value.strip(b" \t")) for name, value in pairs if ROLES[name] is not FOLDED]
+        return [(name, value.strip(b" \t")) for name, value in self.pairs if ROLES[name] is not FOLDED]
 
 
 @dataclass(slots=True)
@@ -186,7 +185,7 @@ def read_request(head: bytes, limits: Limits = Limits()) -> Request | Unreadable
     expects = expect is not None and not http_1_0 and not body.done
     closes = http_1_0 or b"close" in options
     wanted = upgrade if b"upgrade" in options and not http_1_0 else None
-    return Request(method, where, http_1_0, host, block, lines, options, body, expects, closes, wanted)
+    return Request(method, where, http_1_0, host, pairs, lines, options, body, expects, closes, wanted)
 
 
 def _what_is_wrong_with(head: bytes, limits: Limits) -> Unreadable:

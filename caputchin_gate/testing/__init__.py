@@ -79,12 +79,13 @@ class Captcha:
     ) -> str:
         """A new token that passes once, at whatever route takes this provider's.
 
-        outcome:  "token-rejected" or "token-expired" for one that does not pass, and of a provider that is asked also
+        outcome:   "token-rejected" or "token-expired" for one that does not pass, and of a provider that is asked also
             "token-used", "token-elsewhere", "misconfigured" and "unavailable". How a provider words it, is real too:
             some have one word for several
-        provider: its name in the settings, for any but the default one
-        action, site_key, remote_ip: what it was solved for, at which site, from where; in process only, and by default
-            for anything, the first site and anywhere
+        provider:  its name in the settings, for any but the default one
+        action:    what it was solved for, in process only; by default for nothing in particular
+        site_key:  at which site, in process only; by default the first
+        remote_ip: from where, in process only; by default from anywhere
         """
         match self._verifier(provider):
             case Upstream(url=url):

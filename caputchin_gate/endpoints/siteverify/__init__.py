@@ -21,7 +21,7 @@ from caputchin_gate.endpoints.siteverify import test_keys
 from caputchin_gate.endpoints.siteverify.core import question, settle, weigh, with_quota
 from caputchin_gate.endpoints.siteverify.findings import Dialect, Finding, Outcome
 from caputchin_gate.endpoints.siteverify.idempotency import answered_once
-from caputchin_gate.events import Line, tell, tell_broken
+from caputchin_gate.events import Line, tell_broken, tell_line
 from caputchin_gate.messages import RequestHead, Response
 
 
@@ -80,4 +80,4 @@ def _log(found: Finding, head: RequestHead, dialect: Dialect, own: Endpoints, el
         "token_digest": blake2b(token, key=own.log_key, digest_size=4).hexdigest() if token else None,
         "over_limit": found.over_limit,
     }
-    tell(level, "siteverify", Line(f"siteverify {fields['outcome']}", fields, frozenset({"outcome"})), **fields)
+    tell_line(level, "siteverify", Line(f"siteverify {fields['outcome']}", fields, frozenset({"outcome"})))
