@@ -38,6 +38,7 @@ SECRETS = {
     "caputchin": "cpt_sec_an-example",
     "gotcha": "R290Q0hBIGlzIGEgY2FwdGNoYSwgYW5kIHRoaXMgaXMgbm90IGEgc2VjcmV0LiE=",
     "procaptcha": "0xan-example-of-a-secret",
+    **dict.fromkeys(("hcaptcha", "recaptcha", "turnstile"), "an-example-of-a-secret"),
 }
 NOWHERE = "http://127.0.0.1:9/siteverify"  # who asks the real provider is refused the connection
 IN_PROCESS = ("caputchin", "captchaapi", "cap", "altcha")

@@ -71,7 +71,7 @@ def _settings(kind: str, fake: FakeProvider, url: str) -> str:
     """As TOML, so that it can be pasted."""
     where, secret = url + fake.kind.path, fake.secret
     if kind in providers.kinds():
-        own = f'\nsite_key = "{fake.site_key}"' if kind == "cap" else ""
+        own = f'\nsite_key = "{fake.site_key}"' if fake.kind.names_site else ""
         typed = f'allow_test_keys = true\n\n[provider]\nkind = "{kind}"\nendpoint = "{where}"\nsecret = "{secret}"{own}'
     else:
         typed = f"# siteverify: {where}\n# secret:     {secret}\n# site key:   {fake.site_key}"

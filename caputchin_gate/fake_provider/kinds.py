@@ -81,7 +81,10 @@ _SENTINEL: Final = Dialect("altcha", Form.JSON, _sentinel_answer, response="payl
 class Kind:
     """How one provider is asked, and what is typed for it.
 
-    path: of its siteverify; token_field: of its widget, in a form; secret: which has the shape of its secrets
+    path:        of its siteverify
+    token_field: of its widget, in a form
+    secret:      which has the shape of its secrets
+    names_site:  whether who asks names the site
     """
 
     dialect: Dialect
@@ -89,11 +92,12 @@ class Kind:
     token_field: str
     token: Made = _opaque
     secret: str = DEVELOPMENT
+    names_site: bool = False
 
 
 KINDS: Final[Mapping[str, Kind]] = {
     "altcha": Kind(_SENTINEL, "/v1/verify/signature", "altcha", _of_sentinel),
-    "cap": Kind(CAP, "/fake/siteverify", "cap-token", _of_cap),
+    "cap": Kind(CAP, "/fake/siteverify", "cap-token", _of_cap, names_site=True),
     "captchaapi": Kind(
         CAPTCHAAPI, "/api/v1/captcha/verify", "captchaapi_response", _native, secret=f"sk_live_{DEVELOPMENT}"
     ),
@@ -101,7 +105,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "friendly": Kind(FRIENDLY, "/api/v2/captcha/siteverify", "frc-captcha-response"),
     "gotcha": Kind(GOTCHA, "/api/siteverify", "gotcha-response", secret=(DEVELOPMENT * 4)[:64]),
     "hcaptcha": Kind(HCAPTCHA, "/siteverify", "h-captcha-response"),
-    "mcaptcha": Kind(MCAPTCHA, "/api/v1/pow/siteverify", "mcaptcha__token"),
+    "mcaptcha": Kind(MCAPTCHA, "/api/v1/pow/siteverify", "mcaptcha__token", names_site=True),
     "procaptcha": Kind(PROCAPTCHA, "/siteverify", "procaptcha-response", _hexadecimal),
     "recaptcha": Kind(RECAPTCHA, "/recaptcha/api/siteverify", "g-recaptcha-response"),
     "turnstile": Kind(TURNSTILE, "/turnstile/v0/siteverify", "cf-turnstile-response"),
