@@ -39,8 +39,8 @@ class Widget:
     before:     scripts that have to be there first
     element:    what stands in the form; empty for a script that looks after each form with `data-captcha`, which then
                 has the attributes itself
-    attributes: what it always has; `window.NAME` is a variable that is set before the script, `?NAME` stands in the
-                query of its address
+    attributes: what it always has; `window.NAME` is a variable that is set before the script, `window.NAME.MEMBER` a
+                member of one, and `?NAME` stands in the query of the script's address
     inside:     HTML that stands in it
     after:      HTML that stands behind it
     names:      which of them something is that a page says, by how templates call it (`site_key`, `locale`, `field`)
@@ -120,7 +120,13 @@ def _problem(name: str, what: str, fix: str) -> Problem:
 
 
 def _assignments(variables: Attributes) -> Iterable[str]:
-    return (f"{name}={json.dumps(value).translate(_IN_SCRIPT)};" for name, value in variables.items())
+    values: dict[str, Said | dict[str, Said]] = {}
+    for name, value in variables.items():
+        variable, _, member = name.removeprefix(WINDOW).partition(".")
+        members = values.setdefault(variable, {} if member else value)
+        if isinstance(members, dict):
+            members[member] = value
+    return (f"{WINDOW}{name}={json.dumps(value).translate(_IN_SCRIPT)};" for name, value in values.items())
 
 
 def _with_query(address: str, query: Attributes) -> str:

@@ -46,6 +46,10 @@ TOLD: Mapping[tuple[str, str], str] = {
     ("procaptcha", "token-used"): "token-rejected",
     ("procaptcha", "token-elsewhere"): "misconfigured",
     ("cap", "token-elsewhere"): "misconfigured",
+    ("friendly", "token-elsewhere"): "token-rejected",
+    ("mcaptcha", "token-expired"): "token-rejected",
+    ("mcaptcha", "token-used"): "token-rejected",
+    ("mcaptcha", "token-elsewhere"): "token-rejected",
     ("recaptcha", "token-expired"): "token-used",
     ("recaptcha", "token-elsewhere"): "token-rejected",
     ("turnstile", "token-expired"): "token-used",
@@ -248,7 +252,7 @@ def url_in(said: str) -> str:
     return said.partition("curl '")[2].partition("?")[0]
 
 
-@pytest.mark.parametrize("kind", ["cap", "turnstile"])
+@pytest.mark.parametrize("kind", ["cap", "mtcaptcha", "turnstile"])
 def test_what_it_prints_are_the_settings_of_a_gate_that_asks_it(kind: str, tmp_path: Path) -> None:
     with started(kind) as (process, said):
         file = tmp_path / "gate.toml"

@@ -22,6 +22,9 @@ UPSTREAM: dict[str, dict[str, Any]] = {
     "caputchin": {"site_key": PUBLIC},
     "gotcha": {"site_key": PUBLIC},
     "hcaptcha": {"site_key": PUBLIC},
+    "friendly": {"site_key": PUBLIC},
+    "mcaptcha": {"endpoint": "https://mcaptcha.example", "site_key": PUBLIC},
+    "mtcaptcha": {"site_key": PUBLIC},
     "procaptcha": {"site_key": PUBLIC},
     "recaptcha": {"site_key": PUBLIC},
     "turnstile": {"site_key": PUBLIC},
@@ -97,6 +100,26 @@ SHOWN_UPSTREAM: list[tuple[str, dict[str, Any], str]] = [
         {"script": "https://www.recaptcha.net/recaptcha/api.js?onload=begin", "locale": "a&b"},
         '<script src="https://www.recaptcha.net/recaptcha/api.js?onload=begin&amp;hl=a%26b" async defer></script>'
         '<div class="g-recaptcha" data-sitekey="0xpublic"></div>',
+    ),
+    (
+        "friendly",
+        {"locale": "de", "start": "focus"},
+        '<script src="https://cdn.jsdelivr.net/npm/@friendlycaptcha/sdk@1/site.min.js" type="module" async></script>'
+        '<div class="frc-captcha" data-sitekey="0xpublic" data-lang="de" data-start="focus"></div>',
+    ),
+    (
+        "mcaptcha",
+        {"script": "/glue.js"},
+        '<script src="/glue.js" defer></script><label id="mcaptcha__token-label" for="mcaptcha__token" '
+        'data-mcaptcha_url="https://mcaptcha.example/widget/?sitekey=0xpublic">'
+        '<input name="mcaptcha__token" id="mcaptcha__token"></label><div id="mcaptcha__widget-container"></div>',
+    ),
+    (
+        "mtcaptcha",
+        {"action": "sign-up", "nonce": "r4nd"},
+        '<script nonce="r4nd">window.mtcaptchaConfig={"sitekey": "0xpublic", "action": "sign-up"};'
+        '</script><script src="https://service.mtcaptcha.com/mtcv1/client/mtcaptcha.min.js" nonce="r4nd" async defer>'
+        '</script><div class="mtcaptcha"></div>',
     ),
     (
         "turnstile",
@@ -278,6 +301,7 @@ WRONG_SITE_KEYS: list[tuple[str, str, str]] = [
     ("procaptcha", "0xsecret-of-the-site", "is the secret, and pages would show it"),
     ("procaptcha", "5EARALUe4HXQwKo5KanZSGGKqJV4VTaytpezFwv8ZHbZewmh", "is a public test key"),
     ("turnstile", "1x00000000000000000000AA", "is a public test key"),
+    ("mtcaptcha", "MTPrivat-example", "is the private key"),
     ("gotcha", "a key", "is not the key of a site"),
     ("altcha", "a-key", "is nothing that pages with ALTCHA name"),
 ]

@@ -74,6 +74,31 @@ def _sentinel_answer(finding: Finding) -> Response:
             return answer(200, {"verified": False, "reason": finding.outcome.value})
 
 
+_MTCAPTCHA_CODES: Final[Mapping[Outcome, str]] = {
+    Outcome.BAD_REQUEST: "bad-request",
+    Outcome.TOO_LARGE: "bad-request",
+    Outcome.ENCODED: "bad-request",
+    Outcome.SECRET_MISSING: "missing-input-privatekey",
+    Outcome.SECRET_MALFORMED: "invalid-privatekey",
+    Outcome.SECRET_UNKNOWN: "invalid-privatekey",
+    Outcome.RESPONSE_MISSING: "missing-input-token",
+    Outcome.RESPONSE_EXPIRED: "token-expired",
+    Outcome.RESPONSE_USED: "token-duplicate-cal",
+    Outcome.SITE_MISMATCH: "privatekey-mismatch-token",
+}
+
+
+def _mtcaptcha_answer(finding: Finding) -> Response:
+    if (passed := finding.passed) is not None:
+        told = {"timestampSec": int(passed.issued_at or 0), "hostname": passed.hostname, "action": passed.action}
+        return answer(200, {"success": True, "tokeninfo": {"isDevHost": False, **told}})
+    if finding.outcome is Outcome.INTERNAL:
+        return answer(503, {"success": False, "fail_codes": []})
+    return answer(200, {"success": False, "fail_codes": [_MTCAPTCHA_CODES.get(finding.outcome, "invalid-token")]})
+
+
+_MTCAPTCHA: Final = Dialect("mtcaptcha", Form.QUERY, _mtcaptcha_answer, secret="privatekey", response="token")
+
 _SENTINEL: Final = Dialect("altcha", Form.JSON, _sentinel_answer, response="payload", longest_response=16384)
 
 
@@ -85,6 +110,7 @@ class Kind:
     token_field: of its widget, in a form
     secret:      which has the shape of its secrets
     names_site:  whether who asks names the site
+    method:      of the call
     """
 
     dialect: Dialect
@@ -93,6 +119,7 @@ class Kind:
     token: Made = _opaque
     secret: str = DEVELOPMENT
     names_site: bool = False
+    method: str = "POST"
 
 
 KINDS: Final[Mapping[str, Kind]] = {
@@ -106,6 +133,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "gotcha": Kind(GOTCHA, "/api/siteverify", "gotcha-response", secret=(DEVELOPMENT * 4)[:64]),
     "hcaptcha": Kind(HCAPTCHA, "/siteverify", "h-captcha-response"),
     "mcaptcha": Kind(MCAPTCHA, "/api/v1/pow/siteverify", "mcaptcha__token", names_site=True),
+    "mtcaptcha": Kind(_MTCAPTCHA, "/mtcv1/api/checktoken", "mtcaptcha-verifiedtoken", method="GET"),
     "procaptcha": Kind(PROCAPTCHA, "/siteverify", "procaptcha-response", _hexadecimal),
     "recaptcha": Kind(RECAPTCHA, "/recaptcha/api/siteverify", "g-recaptcha-response"),
     "turnstile": Kind(TURNSTILE, "/turnstile/v0/siteverify", "cf-turnstile-response"),

@@ -53,29 +53,28 @@ def siteverify(
     passed: Callable[[Answer], Verdict],
     *,
     any_status: bool = False,
+    said_in: str = "error-codes",
 ) -> Verdict:
     """reCAPTCHA's way to answer: `success`, and `error-codes` when it is false.
 
     any_status: whether a no in words that are known counts with a 429 or 5xx too (others.md 1)
+    said_in:    another name of the codes
     """
     answer = json_object(reply.body)
-    if in_trouble(reply) and not (any_status and answer is not None and is_no(answer, codes)):
-        return no_verdict(reply)
     if answer is None:
         return no_verdict(reply)
-    success = answer.get("success")
+    success, said = answer.get("success"), words(answer.get(said_in))
     if reply.status == 200:
-        return passed(answer) if success is True else refused(words(answer.get("error-codes")), codes)
-    return refused(words(answer.get("error-codes")), codes) if success is False else no_verdict(reply)
+        return passed(answer) if success is True else refused(said, codes)
+    known = any_status and not codes.keys().isdisjoint(said)
+    if success is False and (known or not in_trouble(reply)):
+        return refused(said, codes)
+    return no_verdict(reply)
 
 
 def in_trouble(reply: HttpReply) -> bool:
     """Whether the status says that nobody looked at the token."""
     return reply.status == 429 or reply.status >= 500
-
-
-def is_no(answer: Answer, codes: Mapping[str, Reason]) -> bool:
-    return answer.get("success") is False and not codes.keys().isdisjoint(words(answer.get("error-codes")))
 
 
 def no_verdict(reply: HttpReply) -> Unavailable | Misconfigured:
