@@ -26,7 +26,7 @@ from tests.wire import exchange, request_bytes
 JSON = "Content-Type: application/json"
 
 
-# The two migrations whose old provider is asked by the application
+# The two migrations in which the gate asks the old provider
 
 
 @pytest.fixture(scope="module")
@@ -43,24 +43,25 @@ def old_token(server: Server) -> str:
 
 
 @pytest.mark.parametrize(
-    ("page", "stack", "field", "path", "variable"),
+    ("page", "stack", "field", "path", "kind"),
     [
         (
             "from-flask-recaptcha",
             "werkzeug",
             "g-recaptcha-response",
             "recaptcha/api/siteverify",
-            "RECAPTCHA_SECRET",
+            "recaptcha",
         ),
-        ("from-hcaptcha", "uvicorn-h11", "h-captcha-response", "hcaptcha/siteverify", "HCAPTCHA_SECRET"),
+        ("from-hcaptcha", "uvicorn-h11", "h-captcha-response", "hcaptcha/siteverify", "hcaptcha"),
     ],
 )
 def test_while_both_are_accepted_a_token_of_either_is_needed(
-    old_provider: Server, page: str, stack: str, field: str, path: str, variable: str, tmp_path: Path
+    old_provider: Server, page: str, stack: str, field: str, path: str, kind: str, tmp_path: Path
 ) -> None:
     url = f"http://127.0.0.1:{old_provider.port}/.caputchin/{path}"
-    environment = {"OLD_VERIFY_URL": url, variable: SECRET}
-    with served(examples(f"howto/{page}")[0], stack, "app", tmp_path, environment) as server:
+    code = examples(f"howto/{page}")[0].replace(f'"kind": "{kind}"', f'"kind": "{kind}", "endpoint": "{url}"')
+    assert url in code
+    with served(code, stack, "app", tmp_path, {f"{kind.upper()}_SECRET": SECRET}) as server:
         old = f"message=hello&{field}={old_token(old_provider)}"
         new = f"message=hello&caputchin-token={solved(server)}"
         bodies = ("message=hello", f"message=hello&{field}=forged", new, new, old, old)
