@@ -53,12 +53,16 @@ class Response:
 
 @value
 class HttpRequest:
-    """One call to a provider. Body and headers may hold a secret, so they stay out of `repr`."""
+    """One call to a provider. Body, headers and query may hold a secret, so they stay out of `repr`.
+
+    query: what is sent behind the URL, encoded, without the question mark
+    """
 
     url: str
     body: bytes = field(repr=False)
     headers: Headers = field(default=(), repr=False)
     method: str = "POST"
+    query: str = field(default="", repr=False)
 
 
 @value

@@ -80,7 +80,8 @@ def _upstream(kind: str) -> dict[str, Any]:
         }
         for key, reader in readers_of(upstream).items()
     }
-    required = ["kind"] if upstream.endpoints else ["kind", "endpoint"]
+    required = ["kind", *([] if upstream.endpoints else ["endpoint"])]
+    required += ["site_key"] if upstream.needs_site_key else []
     return _object({"kind": {"const": kind}, "verification": {"const": "upstream"}, **own}, required)
 
 

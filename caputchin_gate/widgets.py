@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from html import escape
 from typing import Final, Literal, TypeAlias
+from urllib.parse import urlencode
 
 from caputchin_gate.errors import ConfigurationError, Problem
 
@@ -19,6 +20,7 @@ Said: TypeAlias = str | int | bool | None
 Attributes: TypeAlias = Mapping[str, Said]
 
 WINDOW: Final = "window."
+QUERY: Final = "?"
 DEFER: Final[Attributes] = {"defer": True}
 ASYNC: Final[Attributes] = {"async": True, "defer": True}
 MODULE: Final[Attributes] = {"type": "module", "async": True}
@@ -37,7 +39,10 @@ class Widget:
     before:     scripts that have to be there first
     element:    what stands in the form; empty for a script that looks after each form with `data-captcha`, which then
                 has the attributes itself
-    attributes: what it always has; `window.NAME` is a variable that is set before the script
+    attributes: what it always has; `window.NAME` is a variable that is set before the script, `window.NAME.MEMBER` a
+                member of one, and `?NAME` stands in the query of the script's address
+    inside:     HTML that stands in it
+    after:      HTML that stands behind it
     names:      which of them something is that a page says, by how templates call it (`site_key`, `locale`, `field`)
     prefix:     what stands before the names of all other attributes; None where there are no others
     nonces:     variables for the nonce of the page's content security policy
@@ -50,6 +55,8 @@ class Widget:
     before: tuple[str, ...] = ()
     element: str = ""
     attributes: Attributes = field(default_factory=dict)
+    inside: str = ""
+    after: str = ""
     names: Mapping[str, str] = field(default_factory=dict)
     prefix: str | None = ""
     nonces: tuple[str, ...] = ()
@@ -74,7 +81,8 @@ def html(
         raise ConfigurationError(problems)
     placed = dict.fromkeys(widget.nonces if nonce else (), nonce) | dict(widget.attributes)
     placed |= {widget.names.get(name, (widget.prefix or "") + name.replace("_", "-")): told[name] for name in told}
-    attributes = {name: value for name, value in placed.items() if not name.startswith(WINDOW)}
+    attributes = {name: value for name, value in placed.items() if not name.startswith((WINDOW, QUERY))}
+    query = {name.removeprefix(QUERY): value for name, value in placed.items() if name.startswith(QUERY)}
     variables = {name: value for name, value in placed.items() if name.startswith(WINDOW)}
     tags: list[str] = []
     if address is not False:
@@ -82,9 +90,9 @@ def html(
         if variables:
             tags.append(_tag("script", {"nonce": nonce}, "".join(_assignments(variables))))
         tags += (_tag("script", {"src": before, "nonce": nonce, **DEFER}) for before in widget.before)
-        tags.append(_tag("script", {"src": address, **loaded}))
+        tags.append(_tag("script", {"src": _with_query(address, query), **loaded}))
     if widget.element:
-        tags.append(_tag(widget.element, attributes))
+        tags.append(_tag(widget.element, attributes, widget.inside) + widget.after)
     return "".join(tags)
 
 
@@ -112,7 +120,19 @@ def _problem(name: str, what: str, fix: str) -> Problem:
 
 
 def _assignments(variables: Attributes) -> Iterable[str]:
-    return (f"{name}={json.dumps(value).translate(_IN_SCRIPT)};" for name, value in variables.items())
+    values: dict[str, Said | dict[str, Said]] = {}
+    for name, value in variables.items():
+        variable, _, member = name.removeprefix(WINDOW).partition(".")
+        members = values.setdefault(variable, {} if member else value)
+        if isinstance(members, dict):
+            members[member] = value
+    return (f"{WINDOW}{name}={json.dumps(value).translate(_IN_SCRIPT)};" for name, value in values.items())
+
+
+def _with_query(address: str, query: Attributes) -> str:
+    if not query:
+        return address
+    return f"{address}{'&' if '?' in address else '?'}{urlencode(query)}"
 
 
 def _tag(name: str, attributes: Attributes, text: str = "") -> str:
@@ -124,4 +144,4 @@ def _attribute(name: str, value: Said) -> str:
     return f" {name}" if value is True else f' {name}="{escape(str(value))}"'
 
 
-__all__ = ["ASYNC", "DEFER", "MODULE", "WINDOW", "Attributes", "Said", "Widget", "html"]
+__all__ = ["ASYNC", "DEFER", "MODULE", "QUERY", "WINDOW", "Attributes", "Said", "Widget", "html"]

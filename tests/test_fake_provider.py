@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -45,11 +46,19 @@ TOLD: Mapping[tuple[str, str], str] = {
     ("procaptcha", "token-used"): "token-rejected",
     ("procaptcha", "token-elsewhere"): "misconfigured",
     ("cap", "token-elsewhere"): "misconfigured",
+    ("friendly", "token-elsewhere"): "token-rejected",
+    ("mcaptcha", "token-expired"): "token-rejected",
+    ("mcaptcha", "token-used"): "token-rejected",
+    ("mcaptcha", "token-elsewhere"): "token-rejected",
+    ("recaptcha", "token-expired"): "token-used",
+    ("recaptcha", "token-elsewhere"): "token-rejected",
+    ("turnstile", "token-expired"): "token-used",
+    ("turnstile", "token-elsewhere"): "token-rejected",
 }
 
 
 def gate_for(fake: FakeProvider, kind: str, url: str, **options: Any) -> Gate:
-    own = {"site_key": fake.site_key} if kind == "cap" else {}
+    own = {"site_key": fake.site_key} if fake.kind.names_site else {}
     provider = {"kind": kind, "endpoint": url, "secret": fake.secret, "allow_test_keys": True, **own, **options}
     return Gate(provider=provider, store="memory", protect=["POST /contact"])
 
@@ -118,7 +127,7 @@ def asked(fake: FakeProvider, kind: str, token: str, **more: Any) -> bool:
     """Whether a client of the provider takes the answer for a yes."""
     call = CALLS[kind]
     headers, fields = call.written(fake.secret, token)
-    if kind == "mcaptcha":
+    if fake.kind.names_site:
         fields["key"] = fake.site_key
     with fake.serving() as url:
         answered = httpx2.post(url, json={**fields, **more}, headers=headers)
@@ -243,8 +252,9 @@ def url_in(said: str) -> str:
     return said.partition("curl '")[2].partition("?")[0]
 
 
-def test_what_it_prints_are_the_settings_of_a_gate_that_asks_it(tmp_path: Path) -> None:
-    with started("cap") as (process, said):
+@pytest.mark.parametrize("kind", ["cap", "mtcaptcha", "turnstile"])
+def test_what_it_prints_are_the_settings_of_a_gate_that_asks_it(kind: str, tmp_path: Path) -> None:
+    with started(kind) as (process, said):
         file = tmp_path / "gate.toml"
         file.write_text(f'protect = ["POST /contact"]\nstore = "memory"\n{said}')
         gate = load_gate(file)
@@ -261,8 +271,8 @@ def test_what_it_prints_are_the_settings_of_a_gate_that_asks_it(tmp_path: Path) 
 
 def test_what_it_prints_for_other_clients_is_all_they_need() -> None:
     with started("turnstile", "--latency", "0.2") as (process, said):
-        where = said.partition("siteverify: ")[2].split()[0]
-        secret = said.partition("secret: ")[2].split()[0]
+        typed = tomllib.loads(said)["provider"]
+        where, secret = typed["endpoint"], typed["secret"]
         token = httpx2.get(url_in(said)).text
         begun = time.monotonic()
         assert httpx2.post(where, data={"secret": secret, "response": token}).json()["success"] is True

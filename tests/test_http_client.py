@@ -85,9 +85,13 @@ def test_the_request_is_sent_as_it_was_built_and_nothing_is_added_but_framing(cl
 
 def test_a_call_without_a_body_can_be_made(client: HttpClient) -> None:
     with SiteverifyServer([PASS]) as server:
-        reply = client.call(Call(HttpRequest(server.url + "?key=value", b"", method="GET"), LONG))
+        request = HttpRequest(server.url, b"", method="GET", query=f"key={CANARY}")
+        reply = client.call(Call(request, LONG))
     assert isinstance(reply, HttpReply)
-    assert (server.received[0].method, server.received[0].target) == ("GET", "/siteverify?key=value")
+    (got,) = server.received
+    assert (got.method, got.target) == ("GET", f"/siteverify?key={CANARY}")
+    assert dict(got.headers) == {"Host": f"localhost:{server.port}", "Accept-Encoding": "identity"}
+    assert CANARY not in repr(request)
 
 
 BROKEN = {

@@ -137,7 +137,9 @@ def test_mistakes_are_seen_in_the_editor(document: dict[str, Any], problem: str)
 def test_every_kind_of_provider_is_in_it_with_the_keys_it_has(kind: str) -> None:
     upstream = providers.load(kind)
     table = {"kind": kind, "secret": {"file": "/run/secret"}, "timeout": "3s", "attempts": 1}
-    assert errors_of({"provider": table | ({} if upstream.endpoints else {"endpoint": "https://own.example"})}) == []
+    table |= {} if upstream.endpoints else {"endpoint": "https://own.example"}
+    table |= {"site_key": "a-site"} if upstream.needs_site_key else {}
+    assert errors_of({"provider": table}) == []
     in_process = {"kind": kind, "verification": "in-process", "token_field": "x"}
     assert (errors_of({"providers": {"own": in_process}}) == []) == (kind in IN_PROCESS_KINDS)
 

@@ -30,7 +30,8 @@ def public_keys() -> Iterator[tuple[str, str]]:
 
 def settings(kind: str = "procaptcha", key: str = KEY, **more: Any) -> dict[str, Any]:
     endpoint = {"endpoint": "https://captcha.example/siteverify"} if not load(kind).endpoints else {}
-    return {"protect": ["POST /contact"], "provider": {"kind": kind, "secret": key, **endpoint}, **more}
+    own = {"site_key": "a-site"} if load(kind).needs_site_key else {}
+    return {"protect": ["POST /contact"], "provider": {"kind": kind, "secret": key, **endpoint, **own}, **more}
 
 
 @pytest.mark.parametrize(("kind", "key"), list(public_keys()))

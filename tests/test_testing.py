@@ -38,6 +38,9 @@ SECRETS = {
     "caputchin": "cpt_sec_an-example",
     "gotcha": "R290Q0hBIGlzIGEgY2FwdGNoYSwgYW5kIHRoaXMgaXMgbm90IGEgc2VjcmV0LiE=",
     "procaptcha": "0xan-example-of-a-secret",
+    **dict.fromkeys(
+        ("friendly", "hcaptcha", "mcaptcha", "mtcaptcha", "recaptcha", "turnstile"), "an-example-of-a-secret"
+    ),
 }
 NOWHERE = "http://127.0.0.1:9/siteverify"  # who asks the real provider is refused the connection
 IN_PROCESS = ("caputchin", "captchaapi", "cap", "altcha")
@@ -46,7 +49,7 @@ REFUSING = sorted(set(Reason) - ADMITTING)
 
 
 def asking(kind: str, *, timeout: float = 5, **options: Any) -> Gate:
-    own = {"site_key": "shop"} if kind == "cap" else {}
+    own = {"site_key": "shop"} if kind in ("cap", "mcaptcha") else {}
     provider = {"kind": kind, "secret": SECRETS[kind], "endpoint": NOWHERE, "timeout": timeout, **own}
     return Gate(provider=provider, store="memory", protect=["POST /contact"], **options)
 

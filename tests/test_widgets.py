@@ -21,7 +21,13 @@ UPSTREAM: dict[str, dict[str, Any]] = {
     "captchaapi": {"site_key": PUBLIC},
     "caputchin": {"site_key": PUBLIC},
     "gotcha": {"site_key": PUBLIC},
+    "hcaptcha": {"site_key": PUBLIC},
+    "friendly": {"site_key": PUBLIC},
+    "mcaptcha": {"endpoint": "https://mcaptcha.example", "site_key": PUBLIC},
+    "mtcaptcha": {"site_key": PUBLIC},
     "procaptcha": {"site_key": PUBLIC},
+    "recaptcha": {"site_key": PUBLIC},
+    "turnstile": {"site_key": PUBLIC},
 }
 CAPTCHAAPI = '<script src="https://captchaapi.eu/captcha.js" defer></script>'
 CDN = "https://cdn.jsdelivr.net/npm/@caputchin/widget@3/dist/widget.js"
@@ -71,6 +77,55 @@ SHOWN_UPSTREAM: list[tuple[str, dict[str, Any], str]] = [
         {"site_key": "0xother", "captcha_type": "pow", "nonce": "r4nd"},
         '<script src="https://js.prosopo.io/js/procaptcha.bundle.js" nonce="r4nd" type="module" async></script>'
         '<div class="procaptcha" data-sitekey="0xother" data-captcha-type="pow"></div>',
+    ),
+    (
+        "hcaptcha",
+        {"locale": "de", "theme": "dark"},
+        '<script src="https://js.hcaptcha.com/1/api.js?recaptchacompat=off&amp;hl=de" async defer></script>'
+        '<div class="h-captcha" data-sitekey="0xpublic" data-theme="dark"></div>',
+    ),
+    (
+        "hcaptcha",
+        {"script": False},
+        '<div class="h-captcha" data-sitekey="0xpublic"></div>',
+    ),
+    (
+        "recaptcha",
+        {"locale": "de", "size": "compact"},
+        '<script src="https://www.google.com/recaptcha/api.js?hl=de" async defer></script>'
+        '<div class="g-recaptcha" data-sitekey="0xpublic" data-size="compact"></div>',
+    ),
+    (
+        "recaptcha",
+        {"script": "https://www.recaptcha.net/recaptcha/api.js?onload=begin", "locale": "a&b"},
+        '<script src="https://www.recaptcha.net/recaptcha/api.js?onload=begin&amp;hl=a%26b" async defer></script>'
+        '<div class="g-recaptcha" data-sitekey="0xpublic"></div>',
+    ),
+    (
+        "friendly",
+        {"locale": "de", "start": "focus"},
+        '<script src="https://cdn.jsdelivr.net/npm/@friendlycaptcha/sdk@1/site.min.js" type="module" async></script>'
+        '<div class="frc-captcha" data-sitekey="0xpublic" data-lang="de" data-start="focus"></div>',
+    ),
+    (
+        "mcaptcha",
+        {"script": "/glue.js"},
+        '<script src="/glue.js" defer></script><label id="mcaptcha__token-label" for="mcaptcha__token" '
+        'data-mcaptcha_url="https://mcaptcha.example/widget/?sitekey=0xpublic">'
+        '<input name="mcaptcha__token" id="mcaptcha__token"></label><div id="mcaptcha__widget-container"></div>',
+    ),
+    (
+        "mtcaptcha",
+        {"action": "sign-up", "nonce": "r4nd"},
+        '<script nonce="r4nd">window.mtcaptchaConfig={"sitekey": "0xpublic", "action": "sign-up"};'
+        '</script><script src="https://service.mtcaptcha.com/mtcv1/client/mtcaptcha.min.js" nonce="r4nd" async defer>'
+        '</script><div class="mtcaptcha"></div>',
+    ),
+    (
+        "turnstile",
+        {"locale": "de", "action": "sign-up"},
+        '<script src="https://challenges.cloudflare.com/turnstile/v0/api.js" async defer></script>'
+        '<div class="cf-turnstile" data-sitekey="0xpublic" data-language="de" data-action="sign-up"></div>',
     ),
 ]
 
@@ -245,6 +300,8 @@ WRONG_SITE_KEYS: list[tuple[str, str, str]] = [
     ("captchaapi", "sk_live_shop", "is the secret key"),
     ("procaptcha", "0xsecret-of-the-site", "is the secret, and pages would show it"),
     ("procaptcha", "5EARALUe4HXQwKo5KanZSGGKqJV4VTaytpezFwv8ZHbZewmh", "is a public test key"),
+    ("turnstile", "1x00000000000000000000AA", "is a public test key"),
+    ("mtcaptcha", "MTPrivat-example", "is the private key"),
     ("gotcha", "a key", "is not the key of a site"),
     ("altcha", "a-key", "is nothing that pages with ALTCHA name"),
 ]

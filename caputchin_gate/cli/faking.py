@@ -7,7 +7,6 @@ import signal
 from contextlib import suppress
 from types import FrameType
 
-from caputchin_gate import providers
 from caputchin_gate.cli.listening import listen
 from caputchin_gate.cli.parser import LONGEST_ECHO
 from caputchin_gate.cli.terminal import DONE, WrongUse
@@ -70,13 +69,14 @@ def _end(number: int, frame: FrameType | None) -> None:
 def _settings(kind: str, fake: FakeProvider, url: str) -> str:
     """As TOML, so that it can be pasted."""
     where, secret = url + fake.kind.path, fake.secret
-    if kind in providers.kinds():
-        own = f'\nsite_key = "{fake.site_key}"' if kind == "cap" else ""
-        typed = f'allow_test_keys = true\n\n[provider]\nkind = "{kind}"\nendpoint = "{where}"\nsecret = "{secret}"{own}'
-    else:
-        typed = f"# siteverify: {where}\n# secret:     {secret}\n# site key:   {fake.site_key}"
+    own = f'\nsite_key = "{fake.site_key}"' if fake.kind.names_site else ""
     return f"""# A fake {kind}, for development. Its settings:
-{typed}
+allow_test_keys = true
+
+[provider]
+kind = "{kind}"
+endpoint = "{where}"
+secret = "{secret}"{own}
 
 # In pages:  <script src="{url}/widget.js" defer></script>
 # Tokens:    curl '{url}/token?outcome=verified'

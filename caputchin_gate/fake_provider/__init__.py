@@ -132,7 +132,8 @@ class FakeProvider:
     def reply(self, request: HttpRequest) -> HttpReply:
         """The same to a call that need not be sent."""
         headers = {name.lower(): (value,) for name, value in request.headers}
-        response = self.answer(RequestHead(request.method, urlsplit(request.url).path, headers=headers), request.body)
+        head = RequestHead(request.method, urlsplit(request.url).path, query=request.query, headers=headers)
+        response = self.answer(head, request.body)
         return HttpReply(response.status, {name.lower(): text for name, text in response.headers}, response.body)
 
     @contextmanager

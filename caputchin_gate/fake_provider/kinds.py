@@ -74,6 +74,31 @@ def _sentinel_answer(finding: Finding) -> Response:
             return answer(200, {"verified": False, "reason": finding.outcome.value})
 
 
+_MTCAPTCHA_CODES: Final[Mapping[Outcome, str]] = {
+    Outcome.BAD_REQUEST: "bad-request",
+    Outcome.TOO_LARGE: "bad-request",
+    Outcome.ENCODED: "bad-request",
+    Outcome.SECRET_MISSING: "missing-input-privatekey",
+    Outcome.SECRET_MALFORMED: "invalid-privatekey",
+    Outcome.SECRET_UNKNOWN: "invalid-privatekey",
+    Outcome.RESPONSE_MISSING: "missing-input-token",
+    Outcome.RESPONSE_EXPIRED: "token-expired",
+    Outcome.RESPONSE_USED: "token-duplicate-cal",
+    Outcome.SITE_MISMATCH: "privatekey-mismatch-token",
+}
+
+
+def _mtcaptcha_answer(finding: Finding) -> Response:
+    if (passed := finding.passed) is not None:
+        told = {"timestampSec": int(passed.issued_at or 0), "hostname": passed.hostname, "action": passed.action}
+        return answer(200, {"success": True, "tokeninfo": {"isDevHost": False, **told}})
+    if finding.outcome is Outcome.INTERNAL:
+        return answer(503, {"success": False, "fail_codes": []})
+    return answer(200, {"success": False, "fail_codes": [_MTCAPTCHA_CODES.get(finding.outcome, "invalid-token")]})
+
+
+_MTCAPTCHA: Final = Dialect("mtcaptcha", Form.QUERY, _mtcaptcha_answer, secret="privatekey", response="token")
+
 _SENTINEL: Final = Dialect("altcha", Form.JSON, _sentinel_answer, response="payload", longest_response=16384)
 
 
@@ -81,7 +106,11 @@ _SENTINEL: Final = Dialect("altcha", Form.JSON, _sentinel_answer, response="payl
 class Kind:
     """How one provider is asked, and what is typed for it.
 
-    path: of its siteverify; token_field: of its widget, in a form; secret: which has the shape of its secrets
+    path:        of its siteverify
+    token_field: of its widget, in a form
+    secret:      which has the shape of its secrets
+    names_site:  whether who asks names the site
+    method:      of the call
     """
 
     dialect: Dialect
@@ -89,11 +118,13 @@ class Kind:
     token_field: str
     token: Made = _opaque
     secret: str = DEVELOPMENT
+    names_site: bool = False
+    method: str = "POST"
 
 
 KINDS: Final[Mapping[str, Kind]] = {
     "altcha": Kind(_SENTINEL, "/v1/verify/signature", "altcha", _of_sentinel),
-    "cap": Kind(CAP, "/fake/siteverify", "cap-token", _of_cap),
+    "cap": Kind(CAP, "/fake/siteverify", "cap-token", _of_cap, names_site=True),
     "captchaapi": Kind(
         CAPTCHAAPI, "/api/v1/captcha/verify", "captchaapi_response", _native, secret=f"sk_live_{DEVELOPMENT}"
     ),
@@ -101,7 +132,8 @@ KINDS: Final[Mapping[str, Kind]] = {
     "friendly": Kind(FRIENDLY, "/api/v2/captcha/siteverify", "frc-captcha-response"),
     "gotcha": Kind(GOTCHA, "/api/siteverify", "gotcha-response", secret=(DEVELOPMENT * 4)[:64]),
     "hcaptcha": Kind(HCAPTCHA, "/siteverify", "h-captcha-response"),
-    "mcaptcha": Kind(MCAPTCHA, "/api/v1/pow/siteverify", "mcaptcha__token"),
+    "mcaptcha": Kind(MCAPTCHA, "/api/v1/pow/siteverify", "mcaptcha__token", names_site=True),
+    "mtcaptcha": Kind(_MTCAPTCHA, "/mtcv1/api/checktoken", "mtcaptcha-verifiedtoken", method="GET"),
     "procaptcha": Kind(PROCAPTCHA, "/siteverify", "procaptcha-response", _hexadecimal),
     "recaptcha": Kind(RECAPTCHA, "/recaptcha/api/siteverify", "g-recaptcha-response"),
     "turnstile": Kind(TURNSTILE, "/turnstile/v0/siteverify", "cf-turnstile-response"),

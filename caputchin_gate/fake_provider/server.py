@@ -1,6 +1,6 @@
 """A fake provider on this machine: its siteverify, tokens for whoever wants one, and a script that fills forms.
 
-POST /...                   siteverify, where the provider has it
+POST /... (or GET)          siteverify, where the provider has it
 GET /token?outcome=...      a token, as text
 GET /widget.js              fills the forms of a page with tokens; data-outcome, data-field
 """
@@ -40,7 +40,7 @@ def server_of(fake: FakeProvider, listener: socket.socket) -> BaseWSGIServer:
     def application(request: Request) -> Response:
         request.max_content_length = MOST_BODY
         match request.method, request.path:
-            case "POST", fake.kind.path:
+            case fake.kind.method, fake.kind.path:
                 return _siteverify(fake, request)
             case "GET", "/token":
                 return _token(fake, request)
@@ -49,7 +49,7 @@ def server_of(fake: FakeProvider, listener: socket.socket) -> BaseWSGIServer:
                 written = script.replace("TOKEN_FIELD", fake.kind.token_field)
                 return Response(written, mimetype="text/javascript", headers=_FOR_PAGES)
             case _:
-                there = f"POST {fake.kind.path}, GET /token, GET /widget.js\n"
+                there = f"{fake.kind.method} {fake.kind.path}, GET /token, GET /widget.js\n"
                 return Response(f"Here are: {there}", 404, mimetype="text/plain")
 
     host, port = listener.getsockname()[:2]

@@ -98,12 +98,12 @@ class _Sending:
         self.begun = not request.body  # without a body the head alone may be enough to act on
 
     def request(self) -> httpcore2.Request:
-        url, host = _address(self._request.url)
+        url, host = _address(self._request.url, self._request.query)
         headers = [
             ("Host", host),
             *self._request.headers,
             ("Accept-Encoding", "identity"),
-            ("Content-Length", str(len(self._request.body))),
+            *(() if self._request.method == "GET" else (("Content-Length", str(len(self._request.body))),)),
         ]
         return httpcore2.Request(self._request.method, url, headers=headers, content=self)
 
@@ -112,8 +112,8 @@ class _Sending:
         yield self._request.body
 
 
-def _address(url: str) -> tuple[httpcore2.URL, str]:
-    parsed = httpcore2.URL(url)
+def _address(url: str, query: str) -> tuple[httpcore2.URL, str]:
+    parsed = httpcore2.URL(f"{url}?{query}" if query else url)
     host = parsed.host.decode("ascii")
     name = f"[{host}]" if ":" in host else host
     return parsed, name if parsed.port is None else f"{name}:{parsed.port}"

@@ -80,7 +80,9 @@ class Upstream(ABC):
     secret_hint: ClassVar[str] = ""  # how a real secret looks, for the warning about one that doesn't
     not_secrets: ClassVar[Mapping[str, str]] = {}  # prefixes of other keys that get mistaken for the secret
     not_site_keys: ClassVar[Mapping[str, str]] = {}  # prefixes of keys that no page may show
+    needs_site_key: ClassVar[bool] = False  # is the provider asked with it?
     test_keys: ClassVar[frozenset[str]] = frozenset()
+    test_tokens: ClassVar[frozenset[str]] = frozenset()  # what widgets with the test keys fill in
 
     secret: Secret | str = ""
     endpoint: str = field(default="", repr=False)  # may wrongly hold a password (threats.md R35)
@@ -120,7 +122,11 @@ class Upstream(ABC):
             *settings.token_field_problems(self.token_field),
             *settings.attempts_problems(self.attempts, self.max_attempts),
             *settings.site_key_problems(
-                self.site_key, self.secret, self.not_site_keys, frozenset() if self.allow_test_keys else self.test_keys
+                self.site_key,
+                self.secret,
+                self.not_site_keys,
+                frozenset() if self.allow_test_keys else self.test_keys,
+                is_needed=self.needs_site_key,
             ),
         ]
 
@@ -143,6 +149,8 @@ class Upstream(ABC):
         """The token as it is sent, or why it can't be one: no provider is asked about that (threats.md R9)."""
         match token:
             case str() if text := token.strip(BLANKS):
+                if text in self.test_tokens and not self.allow_test_keys:
+                    return Failed(Reason.TOKEN_ELSEWHERE, ("test-site-key",))
                 if len(text) <= self.max_token and self.token_shape.fullmatch(text):
                     return text
                 return Failed(Reason.TOKEN_MALFORMED, ("invalid-input-response",))

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any, Final, NoReturn, TypeAlias
 
 from caputchin_gate.messages import HttpReply
-from caputchin_gate.verdict import Cause, Failed, Misconfigured, Passed, Reason, Unavailable, Verdict
+from caputchin_gate.verdict import Cause, Failed, Misconfigured, Reason, Unavailable, Verdict
 
 MAX_BODY = 64 * 1024
 MAX_CODES: Final = 8
@@ -47,15 +47,34 @@ def _refuse(constant: str) -> NoReturn:
 _STRICT = json.JSONDecoder(object_pairs_hook=_distinct, parse_constant=_refuse)
 
 
-def siteverify(reply: HttpReply, codes: Mapping[str, Reason], passed: Callable[[Answer], Passed]) -> Verdict:
-    """reCAPTCHA's way to answer: `success`, and `error-codes` when it is false."""
-    answer = None if reply.status == 429 or reply.status >= 500 else json_object(reply.body)
+def siteverify(
+    reply: HttpReply,
+    codes: Mapping[str, Reason],
+    passed: Callable[[Answer], Verdict],
+    *,
+    any_status: bool = False,
+    said_in: str = "error-codes",
+) -> Verdict:
+    """reCAPTCHA's way to answer: `success`, and `error-codes` when it is false.
+
+    any_status: whether a no in words that are known counts with a 429 or 5xx too (others.md 1)
+    said_in:    another name of the codes
+    """
+    answer = json_object(reply.body)
     if answer is None:
         return no_verdict(reply)
-    success = answer.get("success")
+    success, said = answer.get("success"), words(answer.get(said_in))
     if reply.status == 200:
-        return passed(answer) if success is True else refused(words(answer.get("error-codes")), codes)
-    return refused(words(answer.get("error-codes")), codes) if success is False else no_verdict(reply)
+        return passed(answer) if success is True else refused(said, codes)
+    known = any_status and not codes.keys().isdisjoint(said)
+    if success is False and (known or not in_trouble(reply)):
+        return refused(said, codes)
+    return no_verdict(reply)
+
+
+def in_trouble(reply: HttpReply) -> bool:
+    """Whether the status says that nobody looked at the token."""
+    return reply.status == 429 or reply.status >= 500
 
 
 def no_verdict(reply: HttpReply) -> Unavailable | Misconfigured:
@@ -113,6 +132,11 @@ def number(value: object) -> float | None:
             return value
         case _:
             return None
+
+
+def is_score(value: object) -> bool:
+    score = number(value)
+    return score is not None and 0 <= score <= 1
 
 
 def retry_after(reply: HttpReply) -> float | None:

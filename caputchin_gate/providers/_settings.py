@@ -123,10 +123,12 @@ def token_field_problems(token_field: object) -> Iterator[Problem]:
 
 
 def site_key_problems(
-    site_key: object, secret: object, not_site_keys: Mapping[str, str], test_keys: frozenset[str]
+    site_key: object, secret: object, not_site_keys: Mapping[str, str], test_keys: frozenset[str], *, is_needed: bool
 ) -> Iterator[Problem]:
     if not isinstance(site_key, str) or not re.fullmatch(r"[!-~]*", site_key):
         yield Problem("site_key", "is not the key of a site", "copy it again")
+    elif is_needed and not site_key:
+        yield Problem("site_key", "is missing", "set it to the public key of the site, as its pages name it")
     elif site_key and isinstance(secret, Secret) and site_key == secret.reveal():
         yield Problem("site_key", "is the secret, and pages would show it", "use the public key")
     elif site_key in test_keys:

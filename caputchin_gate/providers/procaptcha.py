@@ -15,7 +15,7 @@ from caputchin_gate.errors import Problem
 from caputchin_gate.messages import HttpReply, HttpRequest
 from caputchin_gate.providers import BLANKS, Retry, Submission, Upstream
 from caputchin_gate.providers._asking import address_text, email_domain, json_request
-from caputchin_gate.providers._reading import Answer, json_object, no_verdict, number, refused, text, words
+from caputchin_gate.providers._reading import Answer, is_score, json_object, no_verdict, number, refused, text, words
 from caputchin_gate.verdict import Cause, Failed, Misconfigured, Passed, Reason, Unavailable, Verdict
 from caputchin_gate.widgets import MODULE, Widget
 
@@ -85,7 +85,7 @@ class Procaptcha(Upstream):
         found = Upstream.problems(self)
         if self.on_fail_open not in ("policy", "accept", "reject"):
             found.append(Problem("on_fail_open", "is unknown", "use 'policy', 'accept' or 'reject'"))
-        if self.max_score is not None and not _is_score(self.max_score):
+        if self.max_score is not None and not is_score(self.max_score):
             found.append(Problem("max_score", "is not a score", "use a number from 0 to 1, where 1 is a bot"))
         return found
 
@@ -174,8 +174,3 @@ class Procaptcha(Upstream):
 def _error_key(answer: Answer) -> str | None:
     error = answer.get("error")
     return next(iter(words(error.get("key"))), None) if isinstance(error, dict) else None
-
-
-def _is_score(value: object) -> bool:
-    score = number(value)
-    return score is not None and 0 <= score <= 1

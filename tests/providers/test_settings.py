@@ -109,11 +109,13 @@ def test_every_kind_is_found_by_the_name_of_its_file_and_is_complete(kind: str) 
     assert issubclass(found, Upstream)
     assert found.kind == kind
     assert found.codes or kind == "altcha"  # its reasons are free text
-    typed = found(secret="secret-of-the-test", endpoint="" if found.endpoints else "https://own.example/verify")
+    own = {"site_key": "a-site"} if found.needs_site_key else {}
+    typed = found(secret="secret-of-the-test", endpoint="" if found.endpoints else "https://own.example/verify", **own)
     assert typed.problems() == []
     assert typed.token_field
     assert typed.single_use or typed.remember > 0
-    assert all(found(secret="x" * 20, endpoint=name, allow_http=True).problems() == [] for name in found.endpoints)
+    for name in found.endpoints:
+        assert found(secret="x" * 20, endpoint=name, allow_http=True, **own).problems() == []
 
 
 def test_a_kind_that_does_not_exist_is_told_with_the_nearest_one() -> None:

@@ -92,13 +92,30 @@ def test_a_refused_secret_is_told_until_a_token_passes(tmp_path: Path, upstream:
 
 # All recorded replies that say our secret is wrong. Everything else must leave readiness as it is: a client can bring
 # about each of those by the token it sends, or the provider by a trouble of its own.
+LIKE_RECAPTCHA = {
+    "code-invalid-input-secret",
+    "code-missing-input-secret",
+    "codes-of-both-sorts",
+    "secret-refused-with-403",
+}
 REFUSING = {
     "altcha": {"unauthorized"},
     "cap": {"secret-wrong", "site-key-unknown", "our-mistake-with-200"},
     "captchaapi": {"code-invalid_secret", "yes-with-401"},
     "caputchin": {"code-invalid-input-secret", "code-missing-input-secret", "code-with-401", "codes-of-both-sorts"},
     "gotcha": {"code-invalid-input-secret", "code-missing-input-secret", "codes-of-both-sorts"},
+    "friendly": {"code-auth_invalid", "code-auth_required", "unauthorized"},
+    "hcaptcha": LIKE_RECAPTCHA,
+    "mcaptcha": {"secret-wrong", "unauthorized"},
+    "mtcaptcha": {
+        "code-invalid-privatekey",
+        "code-missing-input-privatekey",
+        "codes-of-both-sorts",
+        "secret-refused-with-403",
+    },
     "procaptcha": {"key-GENERAL.MISSING_SECRET_KEY"},
+    "recaptcha": LIKE_RECAPTCHA,
+    "turnstile": LIKE_RECAPTCHA,
 }
 
 
