@@ -105,7 +105,9 @@ def test_every_door_decides_alike(server: Server, used_token: str, scenario: Sce
     before = runs(server)
     answer = exchange(server.port, request_bytes(head, body, chunked=scenario.chunked))
     ran = runs(server) - before
-    if server.stack == "aiohttp-wsgi" and "Content-Encoding" in head:  # decompresses itself, and breaks at what is none
+    sidecar = getattr(server, "in_front", None) is not None
+    if server.stack == "aiohttp-wsgi" and "Content-Encoding" in head and (scenario.ran or not sidecar):
+        # what reaches it is decompressed by it, and it breaks at what is none
         assert (answer.status, ran) == (500, 0)
         return
     if not scenario.ran:
@@ -121,7 +123,7 @@ def test_every_door_decides_alike(server: Server, used_token: str, scenario: Sce
     assert told["reason"] == scenario.reason
     assert told["length"] == len(body)
     assert told["sha256"] == hashlib.sha256(body).hexdigest()
-    if scenario.headers_seen is not None and getattr(server, "in_front", None) is None:
+    if scenario.headers_seen is not None and not sidecar:
         assert tuple(told["own_headers"]) == scenario.headers_seen
 
 

@@ -52,9 +52,10 @@ __all__ = [  # these run here once more, with the `server` below
 
 @dataclass(frozen=True)
 class Behind:
-    """A server behind the sidecar; `stack` is the server's, `port` the sidecar's."""
+    """A server behind the sidecar; `stack` and `app` are the server's, `port` the sidecar's."""
 
     stack: str
+    app: str
     port: int
     in_front: str = "sidecar"
 
@@ -68,7 +69,7 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     stack = request.param
     app = f"tests.sidecar.behind:{STACKS[stack].interface}"
     with serve(stack, app) as upstream, sidecar(tmp_path_factory.mktemp("gate"), url_of(upstream)) as running:
-        yield Behind(stack, running.port)
+        yield Behind(stack, app, running.port)
         output = running.output()
     assert "decision verified" in output
     assert not TOKEN.search(output), "a token is in the log"
