@@ -27,6 +27,11 @@ ATTEMPTS = 3  # another process may take the port between our looking for it and
 Command: TypeAlias = Callable[[str, int, str], Sequence[str]]  # application, port, root path
 
 
+def inherited() -> dict[str, str]:
+    """The environment for another process. Which Django site this one has looked at is not that one's business."""
+    return {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
+
+
 @dataclass(frozen=True)
 class Stack:
     """How a server is started. Its default settings are what the tests are about, so there are few options."""
@@ -139,7 +144,7 @@ class Server:
         self._process = subprocess.Popen(
             [*command(self.app, self.port, self.root_path), *self.options],
             cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT), **environment, **self.environment},
+            env={**inherited(), "PYTHONPATH": str(ROOT), **environment, **self.environment},
             stdin=subprocess.DEVNULL,
             stdout=self._output,
             stderr=subprocess.STDOUT,

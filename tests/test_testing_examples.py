@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers import ROOT
+from tests.servers import ROOT, inherited
 
 PAGE = ROOT / "docs" / "testing.md"
 CASES = (
@@ -32,7 +31,7 @@ EXAMPLES = {
 
 def run(command: list[str], folder: Path, state: Path) -> str:
     """What it prints. The package is on the path, as if it were installed."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_STATE_HOME": str(state)}
+    environment = {**inherited(), "PYTHONPATH": str(ROOT), "XDG_STATE_HOME": str(state)}
     done = subprocess.run(
         [sys.executable, *command],
         cwd=folder,
@@ -99,7 +98,7 @@ def test_every_application_of_the_examples_has_tests() -> None:
 def test_a_gate_that_nobody_names_is_asked_for_in_words(tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text('pytest_plugins = ["caputchin_gate.testing"]\n')
     (tmp_path / "test_shop.py").write_text("def test_nothing(captcha): ...\n")
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {**inherited(), "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "pytest"]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert "the fixture `captcha_gate` has to give the application's gate" in done.stdout
