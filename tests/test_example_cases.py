@@ -15,7 +15,7 @@ import pytest
 
 from caputchin_gate.testing import solve
 from tests.redis_servers import RedisServer, free_port, until
-from tests.servers import ROOT, serve
+from tests.servers import ROOT, inherited, serve
 from tests.test_testing_examples import CASES
 
 ENVIRONMENT = {"PROSOPO_SECRET": "0xa-secret-that-nobody-asks-with", "GATE_SIGNING_KEY": "k" * 32}
@@ -25,6 +25,8 @@ FOLDER = ROOT / "examples"
 FORGOTTEN: dict[str, tuple[str, str, str]] = {
     "behind_a_proxy": ("gate.toml", 'protect = ["POST /votes"]', 'protect = ["POST /vote"]'),
     "content_security_policy": ("app.py", ", dependencies=[Depends(require_human)]", ""),
+    "fastapi_signup": ("app.py", ", dependencies=[Depends(require_human)]", ""),
+    "flask_signup": ("app.py", "    @require_human\n    def post", "    def post"),
     "many_machines": ("gate.toml", 'protect = ["POST /wishes"]', 'protect = ["POST /wish"]'),
     "migration": ("gate.toml", 'match = "POST /contact"', 'match = "POST /contacts"'),
     "mobile_api": ("gate.toml", "POST|PUT|PATCH|DELETE /api/{rest:path}", "POST|PUT|PATCH|DELETE /apis/{rest:path}"),
@@ -38,12 +40,14 @@ def audited(folder: Path, state: Path) -> subprocess.CompletedProcess[str]:
     settings = folder / "gate.toml"
     if not settings.exists():
         settings.write_text('protect = ["/none"]\n[provider]\nkind = "caputchin"\nverification = "in-process"\n')
-    application = "application" if "application = " in (folder / "app.py").read_text() else "app"
+    text = (folder / "app.py").read_text()
+    made = {"application": "\napplication = ", "create_app()": "\ndef create_app(", "app": "\napp = "}
+    application = next(name for name, line in made.items() if line in text)
     return subprocess.run(
         [sys.executable, "-m", "caputchin_gate", "audit", "gate.toml", f"app:{application}"],
         cwd=folder,
         env={
-            **os.environ,
+            **inherited(),
             **ENVIRONMENT,
             "PYTHONPATH": str(ROOT),
             "XDG_STATE_HOME": str(state),
@@ -66,10 +70,10 @@ def copied(example: str, to: Path) -> Path:
 
 
 def test_each_case_is_audited() -> None:
-    assert sorted(FORGOTTEN) == sorted(CASES)
+    assert FORGOTTEN.keys() >= set(CASES)
 
 
-@pytest.mark.parametrize("example", CASES)
+@pytest.mark.parametrize("example", FORGOTTEN)
 def test_the_audit_finds_no_open_route_and_finds_the_one_that_somebody_forgets(example: str, tmp_path: Path) -> None:
     folder = copied(example, tmp_path)
     whole = audited(folder, tmp_path)

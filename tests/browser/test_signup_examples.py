@@ -91,7 +91,7 @@ def test_an_htmx_form_shows_mistakes_and_refusals_and_is_sent_again(forms: Page)
     forms.fill("#invite input[name=friend]", "bob@shop.example")
     forms.click("#invite button")
     expect(alert).to_have_text("bob@shop.example is invited.")
-    expect(forms.locator("#signup")).to_be_visible()  # the page is still there
+    expect(forms.locator("#comment")).to_be_visible()  # the page is still there
 
 
 def test_a_page_that_sends_with_fetch_shows_the_refusal_and_gets_a_fresh_token(forms: Page) -> None:

@@ -1,10 +1,13 @@
-from django.http import HttpRequest, HttpResponse
+import json
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse_lazy
 from django.utils.decorators import method_decorator
+from django.views.decorators.http import require_POST
 from django.views.generic import CreateView
 
-from caputchin_gate.django import require_human
+from caputchin_gate.django import decision_of, require_human
 from club.forms import CommentForm, SignUpForm
 
 comments: list[str] = []
@@ -26,6 +29,33 @@ def comment(request: HttpRequest) -> HttpResponse:
         comments.append(form.cleaned_data["comment"])
         form = CommentForm()
     return render(request, "form.html", {"form": form, "comments": comments})
+
+
+def talk(request: HttpRequest) -> HttpResponse:
+    return render(request, "talk.html", {"comments": comments})
+
+
+# By htmx, without a receipt: the answer is the form itself, new, and the widget gets a new token for it.
+@require_POST
+@require_human(on_refuse="pass")
+def invite(request: HttpRequest) -> HttpResponse:
+    friend = request.POST.get("friend", "")
+    decision = decision_of(request)
+    if decision is None or not decision.admitted:
+        said = "We could not tell you from a robot. Please send the form once more."
+    elif "@" not in friend:
+        said = "An e-mail address has an @."
+    else:
+        said, friend = f"{friend} is invited.", ""
+    return render(request, "invitation.html", {"friend": friend, "said": said})
+
+
+# For a page that sends JSON with fetch. Refusals need nothing here: the gate answers before, with a problem document.
+@require_POST
+@require_human
+def add_comment(request: HttpRequest) -> HttpResponse:
+    comments.append(json.loads(request.body)["text"])
+    return JsonResponse({"comments": len(comments)})
 
 
 def welcome(request: HttpRequest) -> HttpResponse:
