@@ -8,7 +8,9 @@ BIN     = $(VENV)/bin
 demo: $(VENV)/.demo
 	$(BIN)/caputchin-gate demo
 
+# The tests start servers by the hundred: what these import is compiled once, whatever the environment says.
 test: check browser services widgets
+	$(BIN)/python -m compileall -q caputchin_gate tests examples
 	$(BIN)/pytest -n auto --dist loadfile
 
 check: $(VENV)/.test
