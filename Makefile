@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN     = $(VENV)/bin
 
-.PHONY: demo test check bench simulation docs clean browser services widgets proxies
+.PHONY: demo test exhaustive check bench simulation docs clean browser services widgets proxies
 
 demo: $(VENV)/.demo
 	$(BIN)/caputchin-gate demo
@@ -12,6 +12,10 @@ demo: $(VENV)/.demo
 test: check browser services widgets
 	$(BIN)/python -m compileall -q caputchin_gate tests examples
 	$(BIN)/pytest -n auto --dist loadfile
+
+# What takes too long to run after each change: simulated attacks, load with troubles, examples as processes.
+exhaustive: browser services widgets $(VENV)/.test
+	$(BIN)/pytest -m exhaustive
 
 check: $(VENV)/.test
 	$(BIN)/ruff check .

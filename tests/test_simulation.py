@@ -20,6 +20,8 @@ from caputchin_gate import Gate
 from caputchin_gate.difficulty import Curve, Hardening
 from caputchin_gate.engines import native
 
+pytestmark = pytest.mark.exhaustive
+
 
 def forgers(world: World, until: float) -> Iterator[float]:
     """Three, as the page says."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from tests.browser.test_signup_examples import (
     test_a_page_that_sends_with_fetch_shows_the_refusal_and_gets_a_fresh_token,
     test_an_htmx_form_shows_mistakes_and_refusals_and_is_sent_again,
 )
-from tests.servers import ROOT, Server, serve
+from tests.servers import ROOT, Server, inherited, serve
 from tests.wire import exchange, request_bytes
 
 __all__ = [  # these run here once more, with the `forms` below
@@ -40,7 +39,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         subprocess.run(
             [sys.executable, "manage.py", *command],
             cwd=EXAMPLE,
-            env={**os.environ, **environment, **ADMIN},
+            env={**inherited(), **environment, **ADMIN},
             check=True,
             capture_output=True,
             timeout=60,
