@@ -11,6 +11,8 @@ import pytest
 
 from tests.servers import ROOT, inherited
 
+pytestmark = pytest.mark.exhaustive
+
 PAGE = ROOT / "docs" / "testing.md"
 CASES = (
     "behind_a_proxy",
