@@ -254,4 +254,6 @@ def test_an_address_that_is_taken_refuses_the_reload(fixed: Running, upstream: S
     taken = f"127.0.0.1:{upstream.port}"
     move(fixed, upstream, admin=taken)
     fixed.wait_for(f"reload refused, nothing changes: can't listen on {taken}: Address already in use")
+    move(fixed, upstream, admin=f"127.0.0.1:{fixed.port}")
+    fixed.wait_for(f"127.0.0.1:{fixed.port} is where clients connect")
     assert ask(fixed, "/readyz").status == 200
