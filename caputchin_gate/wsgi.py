@@ -254,7 +254,8 @@ def answer(response: Response, start_response: StartResponse) -> list[bytes]:
     headers = list(response.headers)
     if "content-length" not in {name.lower() for name, _ in headers} and response.status not in (204, 304):
         headers.append(("Content-Length", str(len(response.body))))
-    start_response(f"{response.status} {responses[response.status]}", headers)
+    phrase = responses.get(response.status, "Refused")  # an application may answer with a status of its own
+    start_response(f"{response.status} {phrase}", headers)
     return [response.body] if response.body else []
 
 

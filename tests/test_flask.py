@@ -255,6 +255,15 @@ def test_a_handler_may_read_the_form_again() -> None:
     assert post(app, "/contact").text == "Ann, once more please"
 
 
+def test_a_handler_may_answer_with_a_status_that_http_has_no_words_for() -> None:
+    app = Flask("site")
+    install(app, make_gate())
+    on_a_function(app)
+    app.errorhandler(Refused)(lambda refused: ("once more please", 499))
+    answer = post(app, "/contact")
+    assert (answer.status_code, answer.text) == (499, "once more please")
+
+
 def test_a_handler_that_fails_leaves_the_answer_to_the_gate(caplog: pytest.LogCaptureFixture) -> None:
     app = Flask("site")
     install(app, make_gate())
