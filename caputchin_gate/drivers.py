@@ -200,9 +200,12 @@ def run_ahead(
     policy: Coroutine[Effect[Any], Any, T],
     world: World,
     read_now: Callable[[int], bytes | LastPiece | BodyEnd | None],
+    answer: Any = None,
 ) -> Ended[T] | AnyEffect:
-    """Drive the policy for as long as nothing has to be waited for: to its end, or to an effect that has to wait."""
-    answer: Any = None
+    """Drive the policy for as long as nothing has to be waited for: to its end, or to an effect that has to wait.
+
+    answer: to the effect that it has stopped at before
+    """
     while True:
         try:
             effect = cast(AnyEffect, policy.send(answer))
@@ -225,30 +228,25 @@ async def arun(
 
     waits_for: where `run_ahead` has left it
     """
-    answer: Any = None
     try:
-        match waits_for:
-            case None:
-                pass
-            case ReadBody(max_memory=max_memory):
-                answer = await read(max_memory)
-            case waiting:
-                answer = await world.aperform(waiting)
-                if type(waiting) in _OF_STORE:
-                    world.count(answer)
-        while True:
-            try:
-                effect = policy.send(answer)
-            except StopIteration as done:
-                result: T = done.value
-                return result
-            if isinstance(effect, ReadBody):
-                answer = await read(effect.max_memory)
-                continue
-            answer = world.at_once(cast(AnyEffect, effect))
-            if answer is None:
-                answer = await world.aperform(cast(AnyEffect, effect))
-            if type(effect) in _OF_STORE:
-                world.count(answer)
+        step = run_ahead(policy, world, _not_now) if waits_for is None else waits_for
+        while not isinstance(step, Ended):
+            step = run_ahead(policy, world, _not_now, await _awaited(step, world, read))
+        return step.result
     finally:
         policy.close()
+
+
+def _not_now(max_memory: int) -> None:
+    """A body that has to be waited for."""
+
+
+async def _awaited(
+    effect: AnyEffect, world: World, read: Callable[[int], Awaitable[bytes | LastPiece | BodyEnd]]
+) -> Any:
+    if isinstance(effect, ReadBody):
+        return await read(effect.max_memory)
+    answer = await world.aperform(effect)
+    if type(effect) in _OF_STORE:
+        world.count(answer)
+    return answer

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, 
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, TypeVar, Unpack
@@ -20,7 +21,7 @@ from caputchin_gate.clock import Clock
 from caputchin_gate.config import Configuration
 from caputchin_gate.decision_log import log_decision, words_of
 from caputchin_gate.drivers import Ended, World, ano_body, arun, no_body, run, run_ahead
-from caputchin_gate.effects import BodyEnd, Effect, LastPiece
+from caputchin_gate.effects import AnyEffect, BodyEnd, Effect, LastPiece
 from caputchin_gate.endpoints.answers import refused
 from caputchin_gate.errors import ConfigurationError, Problem
 from caputchin_gate.events import tell, tell_broken
@@ -350,8 +351,8 @@ class Gate:
         head: RequestHead,
         read_now: Callable[[int], bytes | LastPiece | BodyEnd | None],
         read: Callable[[int], Awaitable[bytes | LastPiece | BodyEnd]],
-    ) -> Ruling | Coroutine[Any, Any, Ruling]:
-        """The ruling where nothing has to be waited for, else a coroutine that waits for it.
+    ) -> Ruling | Callable[[], Coroutine[Any, Any, Ruling]]:
+        """The ruling where nothing has to be waited for, else what waits for it once it is called.
 
         read_now: gives what `read` would, None where that has to be waited for
         """
@@ -363,7 +364,7 @@ class Gate:
             return self._report(self._broken(failure, head), head)
         if isinstance(ended, Ended):
             return self._report(ended.result, head)
-        return self._ruled_later(arun(policy, self._world, read, ended), head)
+        return partial(self._ruled_later, policy, head, read, ended)
 
     async def aserve(
         self, head: RequestHead, read: Callable[[int], Awaitable[bytes | LastPiece | BodyEnd]] = ano_body
@@ -378,11 +379,17 @@ class Gate:
         read: Callable[[int], Awaitable[bytes | LastPiece | BodyEnd]],
     ) -> Ruling:
         self._notice_proxy(head)
-        return await self._ruled_later(arun(policy, self._world, read), head)
+        return await self._ruled_later(policy, head, read)
 
-    async def _ruled_later(self, running: Coroutine[Any, Any, Ruling | None], head: RequestHead) -> Ruling:
+    async def _ruled_later(
+        self,
+        policy: Coroutine[Effect[Any], Any, Ruling | None],
+        head: RequestHead,
+        read: Callable[[int], Awaitable[bytes | LastPiece | BodyEnd]],
+        waits_for: AnyEffect | None = None,
+    ) -> Ruling:
         try:
-            ruling = await running
+            ruling = await arun(policy, self._world, read, waits_for)
         except Exception as failure:
             ruling = self._broken(failure, head)
         return self._report(ruling, head) if ruling is not None else PassOn()

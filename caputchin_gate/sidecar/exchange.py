@@ -150,14 +150,14 @@ class Exchange:
             return kept.take(self.body.next_now(), max_memory)
 
         ruling = gate.handle_at_once(self._head(), read_now, kept.read)
-        if isinstance(ruling, Coroutine):
+        if not isinstance(ruling, PassOn | Admit | Answer):
             self._run(partial(self._obey_later, ruling, kept))
         elif self._goes_on(ruling) and not self._pass_on_at_once(kept):
             self._run(partial(self._pass_on, kept))
 
-    async def _obey_later(self, coming: Coroutine[Any, Any, Ruling], kept: AwaitedBody) -> None:
+    async def _obey_later(self, rule: Callable[[], Coroutine[Any, Any, Ruling]], kept: AwaitedBody) -> None:
         try:
-            if self._goes_on(await coming):
+            if self._goes_on(await rule()):
                 await self._pass_on(kept)
         finally:
             kept.close()

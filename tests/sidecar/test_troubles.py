@@ -164,11 +164,15 @@ def test_a_client_that_leaves_ends_what_it_asked_for(running: Running, upstream:
     assert exchange(running.port, GET).body == b"ok"
 
 
-def test_what_a_client_asked_for_before_it_left_is_begun_by_nobody(running: Running, upstream: Scripted) -> None:
+@pytest.mark.parametrize("missing", [0, 1])
+def test_what_a_client_asked_for_before_it_left_is_begun_by_nobody(
+    running: Running, upstream: Scripted, missing: int
+) -> None:
+    form = request_bytes("POST /contact\nContent-Type: application/x-www-form-urlencoded", b"x=y")
     upstream.play(Play(delay=0.2))
     for _ in range(5):
         with connect(running.port) as connection:
-            connection.sendall(GET + request_bytes("POST /contact", b"x=y"))
+            connection.sendall(GET + form[: len(form) - missing])
             upstream.wait_for(lambda it: it.requests)
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         time.sleep(0.3)
