@@ -15,6 +15,7 @@ from typing import Any, Final, TypeAlias, assert_never
 
 from caputchin_gate.awaited_body import AwaitedBody, in_time
 from caputchin_gate.body_pace import BodyPace
+from caputchin_gate.doors import DECIDED_BY, DECISION, LINGER_BYTES, LINGER_SECONDS
 from caputchin_gate.effects import BodyEnd, LastPiece
 from caputchin_gate.events import tell_broken
 from caputchin_gate.gate import Gate
@@ -32,14 +33,7 @@ Application: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 # What an application makes of a refusal: it gets the scope, a body that came whole, and the gate's own answer.
 Refuse: TypeAlias = Callable[[Scope, Receive, Decision, Response], Awaitable[Response]]
 
-DECISION: Final = "caputchin_gate"
-DECIDED_BY: Final = "caputchin_gate.by"  # the gate, in case it stands in front of the application twice
 OWN_HEADERS: Final = b"x-caputchin-"
-
-# After a refusal the client may still be sending. Closing on it at once would reset the connection before it has
-# read the answer, so a little more is read first, and dropped.
-LINGER_BYTES: Final = 2 * 1024 * 1024
-LINGER_SECONDS: Final = 2.0
 
 
 class GateMiddleware:

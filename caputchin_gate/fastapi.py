@@ -23,8 +23,8 @@ from starlette.requests import HTTPConnection
 
 from caputchin_gate import starlette
 from caputchin_gate.gate import Gate
-from caputchin_gate.marks import Mark, MarkOptions, mark
-from caputchin_gate.starlette import MARK, Refused, decision_of, demand, marked_views
+from caputchin_gate.marks import MARK, Mark, MarkOptions, mark
+from caputchin_gate.starlette import Refused, decision_of, demand, marked_views
 from caputchin_gate.verdict import Decision
 
 if TYPE_CHECKING:

@@ -26,16 +26,16 @@ from werkzeug.routing import Rule
 from werkzeug.wrappers import Response
 
 from caputchin_gate import messages
+from caputchin_gate.doors import decision_in
 from caputchin_gate.errors import ConfigurationError, Problem
 from caputchin_gate.gate import Gate, gate_from
-from caputchin_gate.marks import Mark, MarkedView, MarkOptions, Variable, mark, pattern
+from caputchin_gate.marks import MARK, Mark, MarkedView, MarkOptions, Variable, mark, pattern
 from caputchin_gate.refusals import render, words_of
 from caputchin_gate.verdict import Decision
-from caputchin_gate.wsgi import DECISION, Application, Environ, GateMiddleware, StartResponse, head_of
+from caputchin_gate.wsgi import Application, Environ, GateMiddleware, StartResponse, head_of
 
 View = TypeVar("View", bound=Callable[..., Any])
 
-MARK: Final = "__caputchin_gate_mark__"  # the attribute of a marked view
 SETTINGS: Final = "CAPUTCHIN_GATE"
 
 
@@ -70,8 +70,7 @@ def _refused(decision: Decision, environ: Environ, own: messages.Response) -> Re
 
 def decision_of(request: Request) -> Decision | None:
     """What the gate decided about a request; None where no rule guards it."""
-    decision = request.environ.get(DECISION)
-    return decision if isinstance(decision, Decision) else None
+    return decision_in(request.environ)
 
 
 # The application

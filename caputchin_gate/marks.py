@@ -20,6 +20,8 @@ from caputchin_gate.events import tell
 from caputchin_gate.route_tables import Route
 from caputchin_gate.verdict import Decision, Reason
 
+MARK: Final = "__caputchin_gate_mark__"  # the attribute of what is marked
+
 # What a mark asks nothing for unless it names them: the page that shows a form is often the view that takes it (D1).
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 

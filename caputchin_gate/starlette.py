@@ -31,10 +31,11 @@ from starlette.routing import PARAM_REGEX, Host, Mount, WebSocketRoute
 from starlette.status import WS_1008_POLICY_VIOLATION
 
 from caputchin_gate import messages
-from caputchin_gate.asgi import DECISION, Application, GateMiddleware, Message, Receive, Scope, Send, closing, head_of
+from caputchin_gate.asgi import Application, GateMiddleware, Message, Receive, Scope, Send, closing, head_of
+from caputchin_gate.doors import decision_in
 from caputchin_gate.errors import ConfigurationError, Problem
 from caputchin_gate.gate import Gate
-from caputchin_gate.marks import Mark, MarkedView, MarkOptions, Variable, mark, pattern
+from caputchin_gate.marks import MARK, Mark, MarkedView, MarkOptions, Variable, mark, pattern
 from caputchin_gate.refusals import render, words_of
 from caputchin_gate.verdict import Decision
 
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
 View = TypeVar("View", bound=Callable[..., Any])
 Handler: TypeAlias = Callable[[Request, Any], Response | Awaitable[Response]]
 
-MARK: Final = "__caputchin_gate_mark__"  # the attribute of a marked endpoint
 ROOT: Final = "caputchin_gate.root_path"  # below which path the gate stands: what is mounted behind it sees its own
 ONE_SEGMENT: Final = frozenset({"str", "int", "float", "uuid"})  # Starlette's convertors that cross no slash
 
@@ -66,8 +66,7 @@ class Refused(HTTPException):
 
 def decision_of(request: HTTPConnection) -> Decision | None:
     """What the gate decided about a request; None where no rule guards it."""
-    decision = request.scope.get(DECISION)
-    return decision if isinstance(decision, Decision) else None
+    return decision_in(request.scope)
 
 
 # The application

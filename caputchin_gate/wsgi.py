@@ -17,6 +17,7 @@ from typing import IO, Any, Final, TypeAlias, assert_never
 
 from werkzeug.wsgi import get_content_length, get_input_stream
 
+from caputchin_gate.doors import DECIDED_BY, DECISION, LINGER_BYTES, LINGER_SECONDS
 from caputchin_gate.effects import BodyEnd, LastPiece
 from caputchin_gate.events import tell_broken
 from caputchin_gate.gate import Gate
@@ -32,12 +33,8 @@ Application: TypeAlias = Callable[[Environ, StartResponse], Iterable[bytes]]
 # What an application makes of a refusal: it gets the environ, with a body that came whole, and the gate's own answer.
 Refuse: TypeAlias = Callable[[Environ, Decision, Response], Response]
 
-DECISION: Final = "caputchin_gate"
-DECIDED_BY: Final = "caputchin_gate.by"  # the gate, in case it stands in front of the application twice
 OWN_HEADERS: Final = "HTTP_X_CAPUTCHIN_"
 PIECE: Final = 64 * 1024
-LINGER_BYTES: Final = 2 * 1024 * 1024
-LINGER_SECONDS: Final = 2.0
 
 
 class GateMiddleware:

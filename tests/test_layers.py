@@ -67,7 +67,7 @@ LEVELS = (
         "gate_options",
         "gate",
     ),
-    ("asgi", "wsgi", "starlette", "fastapi", "flask", "django", "fake_provider", "testing"),
+    ("doors", "asgi", "wsgi", "starlette", "fastapi", "flask", "django", "fake_provider", "testing"),
     ("service_log", "sidecar", "demo", "audit", "cli", "__main__"),
 )
 ORDER = {name: (level, place) for level, row in enumerate(LEVELS) for place, name in enumerate(row)}

@@ -9,19 +9,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 from django.http import HttpRequest
 
 from caputchin_gate import asgi, wsgi
+from caputchin_gate.doors import decision_in
 from caputchin_gate.messages import RequestHead
 from caputchin_gate.verdict import Decision
 
 Record: TypeAlias = Any  # an environ of WSGI or a scope of ASGI: a dictionary
-
-DECISION: Final = wsgi.DECISION
-DECIDED_BY: Final = wsgi.DECIDED_BY
-assert (asgi.DECISION, asgi.DECIDED_BY) == (DECISION, DECIDED_BY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +49,6 @@ def record_of(request: HttpRequest) -> Record:
     """request: also one of Django REST framework"""
     scope: Record | None = getattr(request, "scope", None)
     return scope if scope is not None else request.META
-
-
-def decision_in(record: Record) -> Decision | None:
-    decision = record.get(DECISION)
-    return decision if isinstance(decision, Decision) else None
 
 
 def decision_of(request: HttpRequest) -> Decision | None:

@@ -22,8 +22,9 @@ from django.utils.safestring import SafeString
 from django.utils.translation import get_language
 
 from caputchin_gate.client_address import client_of
-from caputchin_gate.django.current import DECISION, current, decision_in, head_in
+from caputchin_gate.django.current import current, head_in
 from caputchin_gate.django.gates import Forms, site_gate
+from caputchin_gate.doors import DECISION, decision_in
 from caputchin_gate.refusals import field_text_of
 from caputchin_gate.verdict import Decision
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator
-from typing import Any, Final, TypeVar, Unpack, overload
+from typing import Any, TypeVar, Unpack, overload
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest, HttpResponse
@@ -14,12 +14,10 @@ from caputchin_gate import messages
 from caputchin_gate.django.current import decision_of, head_in, record_of
 from caputchin_gate.django.regexes import Pieces
 from caputchin_gate.django.urls import class_of, methods_of, views
-from caputchin_gate.marks import Mark, MarkedView, MarkOptions, Variable, mark, pattern
+from caputchin_gate.marks import MARK, Mark, MarkedView, MarkOptions, Variable, mark, pattern
 from caputchin_gate.refusals import render
 
 Marked = TypeVar("Marked", bound=Callable[..., Any])
-
-MARK: Final = "__caputchin_gate_mark__"  # the attribute of what is marked
 
 
 @overload

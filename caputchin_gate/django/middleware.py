@@ -18,9 +18,10 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
 from caputchin_gate import asgi, wsgi
-from caputchin_gate.django.current import DECIDED_BY, DECISION, answering, decision_of, record_of
+from caputchin_gate.django.current import answering, decision_of, record_of
 from caputchin_gate.django.gates import site_gate
 from caputchin_gate.django.marked import http_response
+from caputchin_gate.doors import DECIDED_BY, DECISION
 from caputchin_gate.effects import BodyEnd, LastPiece
 from caputchin_gate.gate import Gate
 from caputchin_gate.kept_body import KeptBody

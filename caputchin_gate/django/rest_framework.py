@@ -11,8 +11,7 @@ from django.utils.translation import get_language
 from rest_framework.permissions import BasePermission
 
 from caputchin_gate.django.current import decision_of
-from caputchin_gate.django.marked import MARK
-from caputchin_gate.marks import Mark, MarkOptions, mark
+from caputchin_gate.marks import MARK, Mark, MarkOptions, mark
 from caputchin_gate.refusals import field_text_of
 
 

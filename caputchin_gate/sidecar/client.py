@@ -14,6 +14,7 @@ import math
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Final, cast
 
+from caputchin_gate.doors import LINGER_BYTES, LINGER_SECONDS
 from caputchin_gate.effects import BodyEnd
 from caputchin_gate.sidecar import answers
 from caputchin_gate.sidecar.bodies import NO_BODY, BadFraming, FixedLength
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from caputchin_gate.sidecar.tunnel import Tunnel
 
 WRITE_BUFFER: Final = 128 * 1024
-LINGER_BYTES: Final = 2 * 1024 * 1024
-LINGER_SECONDS: Final = 2.0
 GRACE_SECONDS: Final = 1.0  # for a request that is on its way while the relay ends
 
 
