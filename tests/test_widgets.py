@@ -221,7 +221,7 @@ def test_a_copy_of_caputchin_s_widget_that_the_gate_serves_is_what_pages_show(tm
 
 
 def test_while_one_provider_replaces_another_each_page_shows_the_one_it_names() -> None:
-    both = upstream("caputchin", providers={"old": {"kind": "procaptcha", "secret": "0x", "site_key": "0xold"}})
+    both = upstream("caputchin", providers={"old": {"kind": "procaptcha", "secret": "0x-a-key", "site_key": "0xold"}})
     assert "caputchin-widget" in both.captcha_widget()
     assert 'class="procaptcha" data-sitekey="0xold"' in both.captcha_widget(provider="old")
 

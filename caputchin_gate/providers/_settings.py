@@ -16,7 +16,7 @@ from caputchin_gate.errors import Problem, nearest
 from caputchin_gate.secret import Secret
 
 LONGEST_TIMEOUT = 60.0
-SHORT_SECRET = 8
+LEAST_SECRET = 8  # characters: the shortest that any provider hands out is longer, so it was not copied whole
 _VISIBLE = re.compile(r"[!-~]+")
 
 
@@ -32,6 +32,8 @@ def secret_problems(
         yield Problem("secret", "is missing", "set it to the secret key of your account")
     elif is_refused_test_key(text):
         yield Problem("secret", "is a public test key", "use your own, or allow_test_keys = true outside production")
+    elif len(text) < LEAST_SECRET:
+        yield Problem("secret", f"is shorter than {LEAST_SECRET} characters", "copy it again")
     elif not _VISIBLE.fullmatch(text):
         yield Problem("secret", "holds blanks, line ends or other characters no key has", "copy it again")
     else:
@@ -43,8 +45,6 @@ def secret_problems(
 def secret_warnings(secret: object, shape: re.Pattern[str], hint: str) -> Iterator[str]:
     if not isinstance(secret, Secret) or not secret:
         return
-    if len(secret) < SHORT_SECRET:
-        yield f"secret is shorter than {SHORT_SECRET} characters"
     if hint and not shape.fullmatch(secret.reveal()):
         yield f"secret does not look like one of this provider, {hint}"
 

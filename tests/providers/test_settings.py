@@ -69,7 +69,7 @@ def test_a_kind_without_an_endpoint_of_its_own_asks_for_one() -> None:
     assert [problem.fix for problem in SelfHosted(secret=SECRET, endpoint="portal").problems()] == ["use a URL"]
 
 
-@pytest.mark.parametrize("secret", ["", "two words", "line\n", "\x00", "k\u00e4se", None, 7, Secret("")])
+@pytest.mark.parametrize("secret", ["", "1234567", "two words", "line\n", "\x00", "k\u00e4se", None, 7, Secret("")])
 def test_a_secret_that_can_not_be_one_is_a_problem(secret: object) -> None:
     (problem,) = Caputchin(secret=secret).problems()  # type: ignore[arg-type]
     assert problem.setting == "secret"
