@@ -301,7 +301,7 @@ class Supervisor:
 
     def _patience(self) -> float | None:
         first = min(
-            self._give_up_at, self._kill_at, self._manager.beat_at, self._admin.begins_at, *self._replace_at, math.inf
+            self._give_up_at, self._kill_at, self._manager.beat_at, self._admin.due_at, *self._replace_at, math.inf
         )
         return None if first is math.inf else max(0.0, first - time.monotonic())
 

@@ -105,6 +105,7 @@ def visitor(page: Page) -> Iterator[Page]:
 def send(page: Page, element: str, field: str) -> None:
     """As a visitor does: click the widget, wait until the form has a token, send it."""
     if element:
+        page.locator(element).wait_for()
         page.locator(element).click(force=True)  # some draw over their own checkbox
         expect(page.locator(f"input[name={field}]")).not_to_have_value("", timeout=20_000)
     page.get_by_role("button", name="Send").click()

@@ -10,7 +10,6 @@ import base64
 import hmac
 import json
 import struct
-import tracemalloc
 from typing import Any
 
 import pytest
@@ -25,6 +24,7 @@ from caputchin_gate.engines.native import NativeChallenges
 from caputchin_gate.engines.rsw import TimeLock
 from caputchin_gate.engines.solver import solve, solve_cap
 from caputchin_gate.verdict import Failed, Reason
+from tests.memory import traced
 
 KEY, OTHER_KEY, NEW_KEY = b"k" * 32, b"o" * 32, b"n" * 32
 NOW = 1_800_000_000
@@ -200,17 +200,13 @@ def test_during_a_rotation_the_first_key_signs_and_all_verify() -> None:
 
 def test_a_flood_of_sessions_that_nobody_passes_leaves_nothing() -> None:
     sessions = engine()
-    tracemalloc.start()
-    try:
+    with traced() as held:
         for number in range(100):  # what is made once is made
             sessions.start(now=NOW, nonce=number.to_bytes(16), client=HOME, host="shop.example")
-        before, _ = tracemalloc.get_traced_memory()
+        before = held()
         for number in range(20_000):
             sessions.start(now=NOW, nonce=number.to_bytes(16), client=f"203.0.113.{number}", host=f"{number}.example")
-        after, _ = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert after - before < 10_000
+        assert held() - before < 10_000
 
 
 # The challenge belongs to its session

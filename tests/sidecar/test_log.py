@@ -49,6 +49,7 @@ def wait_for_event(running: Running, name: str, times: int = 1) -> list[dict[str
 
 def test_a_life_in_json_lines(tmp_path: Path, upstream: Scripted) -> None:
     with sidecar(tmp_path, upstream.url, sidecar={"workers": 2}) as running:
+        wait_for_event(running, "ready")
         assert exchange(running.port, POST).status == 403
         (decision,) = wait_for_event(running, "decision")
         (victim, other) = running.workers()

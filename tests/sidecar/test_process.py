@@ -174,7 +174,7 @@ def test_new_settings_are_for_new_connections_and_old_ones_end_as_they_began(
         assert exchange(fixed.port, GET).status == 403
         assert read_all(busy).endswith(b"x" * 8)
     assert all(gone(worker) for worker in before)
-    assert len(fixed.workers()) == 3
+    until(lambda: len(fixed.workers()) == 3)
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import tracemalloc
-
 import pytest
 
 from caputchin_gate.tokens import BodySearch, Found, Places, Source, begin
 from caputchin_gate.tokens.multipart import _StrictParser
+from tests.memory import traced
 from tests.tokens.searching import (
     AMBIGUOUS,
     BOUNDARY,
@@ -284,12 +283,10 @@ def test_files_and_other_fields_are_not_held(content: bytes) -> None:
     begun = begin(request(MULTIPART), BOTH)
     assert isinstance(begun, BodySearch)
     begun.feed(file(b"")[:-2])
-    tracemalloc.start()
-    for _ in range(50):
-        assert begun.feed(content) is None
-    held, _ = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert held < 8192
+    with traced() as held:
+        for _ in range(50):
+            assert begun.feed(content) is None
+        assert held() < 8192
 
 
 def test_a_library_that_hands_header_lines_over_another_way_lets_nothing_through(

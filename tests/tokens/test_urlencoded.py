@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import tracemalloc
-
 import pytest
 
 from caputchin_gate.tokens import BodySearch, Places, begin
+from tests.memory import traced
 from tests.tokens.searching import (
     AMBIGUOUS,
     FIELD,
@@ -116,9 +115,7 @@ def test_a_large_field_is_not_held_and_neither_is_what_can_be_no_token(start: by
     begun = begin(request(URLENCODED), BOTH)
     assert isinstance(begun, BodySearch)
     begun.feed(start)
-    tracemalloc.start()
-    for _ in range(100):
-        begun.feed(piece)
-    held, _ = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert held < 4096
+    with traced() as held:
+        for _ in range(100):
+            begun.feed(piece)
+        assert held() < 4096

@@ -164,6 +164,15 @@ def test_its_process_may_hang_and_nobody_else_waits(running: Running) -> None:
     until(lambda: value(running, "decisions_total") == 20)
 
 
+def test_a_reload_does_not_wait_for_ever_for_one_that_hangs(running: Running) -> None:
+    victim = watcher(running)
+    os.kill(victim, signal.SIGSTOP)
+    running.process.send_signal(signal.SIGHUP)
+    assert gone(victim)
+    until(lambda: value(running, "config_reloads_total", result="done") == 1)
+    assert watcher(running) != victim
+
+
 def test_a_supervisor_that_hangs_is_not_alive(running: Running) -> None:
     running.process.send_signal(signal.SIGSTOP)
     try:
