@@ -6,9 +6,9 @@
 Importing this package imports no framework, no HTTP client and no event loop.
 """
 
+from caputchin_gate.config.route_tables import Route
 from caputchin_gate.errors import ConfigurationError, GateError
 from caputchin_gate.gate import Gate, load_gate
-from caputchin_gate.route_tables import Route
 from caputchin_gate.verdict import Decision, Failed, Misconfigured, Passed, Reason, Unavailable, Verdict
 
 __all__ = [

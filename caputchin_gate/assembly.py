@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from caputchin_gate.addresses import Address
 from caputchin_gate.config import Configuration
+from caputchin_gate.config.provider_tables import InProcessProvider
+from caputchin_gate.config.route_tables import GuardedRoute
 from caputchin_gate.endpoints.caputchin_files import HOST, WIDGET
 from caputchin_gate.errors import Problem
 from caputchin_gate.policy import OwnPath, Terms
-from caputchin_gate.provider_tables import InProcessProvider
 from caputchin_gate.providers import Upstream
 from caputchin_gate.receipt import USES, Receipts
-from caputchin_gate.route_tables import GuardedRoute
 from caputchin_gate.routes import RouteTable, Rule
 from caputchin_gate.secret import Secret
 from caputchin_gate.stores import Store

@@ -1,6 +1,6 @@
 """What the gate would do with a request, and why. Nothing here decides: it asks the route table and the policy.
 
-Every outcome is what `policy.py` answers to it, and every rule is found by `routes.py`, so an explanation can't say
+Every outcome is what `policy.py` answers to it, and every rule is found by `routes/`, so an explanation can't say
 anything else than a door does. Nothing is verified, counted or stored.
 """
 
@@ -12,11 +12,11 @@ from typing import Any, Final, TypeAlias, assert_never
 
 from caputchin_gate.errors import closest
 from caputchin_gate.messages import RequestHead
-from caputchin_gate.methods import effective_methods
 from caputchin_gate.policy import Admit, Answer, OwnPath, PassOn, Ruling, Settings, Terms, reason_of, rule_on
 from caputchin_gate.providers import Upstream
 from caputchin_gate.routes import Ambiguous, Exempt, Reading, Rule
-from caputchin_gate.target_views import way_to
+from caputchin_gate.routes.methods import effective_methods
+from caputchin_gate.routes.target_views import way_to
 from caputchin_gate.tokens import Source
 from caputchin_gate.tokens.search import TOKEN_HEADER
 from caputchin_gate.verdict import Cause, Decision, Failed, Misconfigured, Passed, Reason, Unavailable, Verdict

@@ -21,7 +21,7 @@ from caputchin_gate.messages import Headers, RequestHead, Response
 from caputchin_gate.policy import Admit, Answer, PassOn, Ruling, Settings, Terms, handle, opens_websocket, rule_on
 from caputchin_gate.refusals import NO_STORE
 from caputchin_gate.routes import Rule
-from caputchin_gate.target_views import decode
+from caputchin_gate.routes.target_views import decode
 from caputchin_gate.verdict import ADMITTING, Decision, Reason
 
 _METHOD: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")  # a token (RFC 9110 5.6.2)

@@ -19,6 +19,7 @@ from caputchin_gate.assembly import route_table, signing_keys, submission_limit,
 from caputchin_gate.client_address import TrustedProxies, client_of, looks_proxied
 from caputchin_gate.clock import Clock
 from caputchin_gate.config import Configuration
+from caputchin_gate.config.provider_tables import InProcessProvider
 from caputchin_gate.decision_log import log_decision, words_of
 from caputchin_gate.drivers import Ended, World, ano_body, arun, no_body, run, run_ahead
 from caputchin_gate.effects import AnyEffect, BodyEnd, Effect, LastPiece
@@ -43,7 +44,6 @@ from caputchin_gate.policy import (
     rehearsed,
     rule_on,
 )
-from caputchin_gate.provider_tables import InProcessProvider
 from caputchin_gate.providers import Upstream
 from caputchin_gate.routes import Exempt, Rule
 from caputchin_gate.secret_health import SecretHealth
@@ -471,7 +471,7 @@ def load_gate(path: str | Path | None = None, *, must_guard: bool = False) -> Ga
     must_guard: whether a file without any route is a problem already here, and not only to a door that finds no marked
         view either
     """
-    from caputchin_gate.sources import gather  # only who has a file, or variables, pays for it
+    from caputchin_gate.config.sources import gather  # only who has a file, or variables, pays for it
 
     typed = gather(path, os.environ)
     with typed.placing():

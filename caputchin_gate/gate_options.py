@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypedDict
 
+from caputchin_gate.config.route_tables import Route
+from caputchin_gate.config.settings import TOP
 from caputchin_gate.errors import ConfigurationError, Problem
 from caputchin_gate.providers import Upstream
-from caputchin_gate.route_tables import Route
 from caputchin_gate.secret import Secret
-from caputchin_gate.settings import TOP
 
 
 class GateOptions(TypedDict, total=False):

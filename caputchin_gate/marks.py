@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypedDict
 from urllib.parse import quote
 
+from caputchin_gate.config.route_tables import Route
 from caputchin_gate.errors import ConfigurationError, Problem
 from caputchin_gate.events import tell
-from caputchin_gate.route_tables import Route
 from caputchin_gate.verdict import Decision, Reason
 
 MARK: Final = "__caputchin_gate_mark__"  # the attribute of what is marked

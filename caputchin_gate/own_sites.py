@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from caputchin_gate.client_address import TrustedProxies
 from caputchin_gate.clock import Clock
 from caputchin_gate.config import Configuration
+from caputchin_gate.config.provider_tables import InProcessProvider
 from caputchin_gate.endpoints.caputchin_files import files_of
 from caputchin_gate.endpoints.files import File
 from caputchin_gate.endpoints.sites import Endpoints, Site
@@ -22,7 +23,6 @@ from caputchin_gate.engines.cap import CapChallenges
 from caputchin_gate.engines.caputchin import CaputchinSessions, EitherToken
 from caputchin_gate.engines.native import NativeChallenges
 from caputchin_gate.engines.rsw import TimeLock
-from caputchin_gate.provider_tables import InProcessProvider
 from caputchin_gate.quotas import Quota
 from caputchin_gate.traffic import Traffic
 from caputchin_gate.verification import InProcess

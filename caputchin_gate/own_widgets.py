@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Final
 
 from caputchin_gate.config import Configuration
+from caputchin_gate.config.provider_tables import InProcessProvider
 from caputchin_gate.errors import ConfigurationError, Problem, nearest
-from caputchin_gate.provider_tables import InProcessProvider
 from caputchin_gate.providers import Upstream, altcha, cap, captchaapi, caputchin
 from caputchin_gate.widgets import Attributes, Widget, html
 

@@ -1,6 +1,6 @@
 """Writes settings.md: `python docs/make_settings.py`. A test fails when the file is not what this writes.
 
-The tables come from `settings/` and from the fields of the providers; only the text between them stands here.
+The tables come from `config/settings/` and from the fields of the providers; only the text between them stands here.
 """
 
 from __future__ import annotations
@@ -14,12 +14,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from caputchin_gate import providers
-from caputchin_gate.policy import Terms
-from caputchin_gate.provider_tables import IN_PROCESS_KINDS
-from caputchin_gate.providers import Upstream, purposes_of
-from caputchin_gate.receipt import USES
-from caputchin_gate.schema import as_typed
-from caputchin_gate.settings import (
+from caputchin_gate.config.provider_tables import IN_PROCESS_KINDS
+from caputchin_gate.config.schema import as_typed
+from caputchin_gate.config.settings import (
     ALTCHA,
     CAP,
     CAPUTCHIN,
@@ -34,6 +31,9 @@ from caputchin_gate.settings import (
     TOP,
     Setting,
 )
+from caputchin_gate.policy import Terms
+from caputchin_gate.providers import Upstream, purposes_of
+from caputchin_gate.receipt import USES
 from caputchin_gate.tokens import Places
 
 PAGE: Final = Path(__file__).with_name("settings.md")

@@ -17,8 +17,8 @@ from django.utils import translation
 from caputchin_gate import ConfigurationError, Decision
 from caputchin_gate.django import CaptchaField, CaptchaWidget, decision_of, require_human
 from caputchin_gate.django.forms import Forms
-from caputchin_gate.field_texts import FIELD_TEXTS
-from caputchin_gate.refusal_texts import LANGUAGES
+from caputchin_gate.refusals.field_texts import FIELD_TEXTS
+from caputchin_gate.refusals.texts import LANGUAGES
 from tests.django_ways import DOOR, WAYS, Site, settings_of, site_gate
 from tests.test_doors import fresh_token, wrong_token
 

@@ -19,13 +19,7 @@ from typing import Any
 import pytest
 
 from caputchin_gate import Decision, Reason, config, load_gate
-from caputchin_gate.decision_log import log_decision
-from caputchin_gate.errors import Problem
-from caputchin_gate.events import hand_to
-from caputchin_gate.refusal_texts import LANGUAGES
-from caputchin_gate.refusals import _notice_of
-from caputchin_gate.service_log.lines import json_line, text_line
-from caputchin_gate.settings import (
+from caputchin_gate.config.settings import (
     ALTCHA,
     CAP,
     CAPUTCHIN,
@@ -41,7 +35,13 @@ from caputchin_gate.settings import (
     TableOf,
     TablesOf,
 )
-from caputchin_gate.tables import read_table
+from caputchin_gate.config.tables import read_table
+from caputchin_gate.decision_log import log_decision
+from caputchin_gate.errors import Problem
+from caputchin_gate.events import hand_to
+from caputchin_gate.refusals.answers import _notice_of
+from caputchin_gate.refusals.texts import LANGUAGES
+from caputchin_gate.service_log.lines import json_line, text_line
 from caputchin_gate.verdict import ADMITTING
 
 ROOT = Path(__file__).parents[1]

@@ -10,13 +10,13 @@ from typing import Any, Final
 import pytest
 
 from caputchin_gate import ConfigurationError, Gate, load_gate
-from caputchin_gate.environment import Path as SettingPath
-from caputchin_gate.environment import typed_in, variable_of
+from caputchin_gate.config.environment import Path as SettingPath
+from caputchin_gate.config.environment import typed_in, variable_of
+from caputchin_gate.config.sources import gather
 from caputchin_gate.errors import Problem
 from caputchin_gate.messages import RequestHead
 from caputchin_gate.policy import Terms
 from caputchin_gate.routes import Rule
-from caputchin_gate.sources import gather
 
 CANARY: Final = "canary-of-a-secret-0123456789abcdef"
 TABLES: Final = {"providers": {"old": {"kind": "procaptcha"}, "my-new": {"kind": "cap"}}}

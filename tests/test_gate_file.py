@@ -15,7 +15,8 @@ from typing import Final
 
 import pytest
 
-from caputchin_gate import ConfigurationError, gate_file, load_gate
+from caputchin_gate import ConfigurationError, load_gate
+from caputchin_gate.config import gate_file
 
 CANARY: Final = "canary-of-a-secret-0123456789abcdef"
 

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from caputchin_gate import ConfigurationError, Gate, Route, load_gate
+from caputchin_gate.config.settings import ROUTE
 from caputchin_gate.messages import RequestHead
 from caputchin_gate.policy import Terms
 from caputchin_gate.receipt import Receipts
 from caputchin_gate.routes import Ambiguous, Rule
-from caputchin_gate.settings import ROUTE
 
 CANARY = "cpt_sec_canary-that-must-not-show"
 UPSTREAM: dict[str, Any] = {"provider": "caputchin", "secret": CANARY, "protect": ["POST /contact"]}

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from caputchin_gate.messages import RequestHead, Response
-from caputchin_gate.refusal_texts import LANGUAGES, Notice
 from caputchin_gate.refusals import is_local_path, render, wants_json
+from caputchin_gate.refusals.texts import LANGUAGES, Notice
 from caputchin_gate.verdict import ADMITTING, Decision, Reason
 
 MISSING = Decision(Reason.TOKEN_MISSING)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from caputchin_gate.errors import ConfigurationError
 from caputchin_gate.messages import RequestHead
 from caputchin_gate.routes import Ambiguous, Exempt, RouteTable, Rule
-from caputchin_gate.target_views import views_of
+from caputchin_gate.routes.target_views import views_of
 
 SITE = ("POST /login", "POST /api/comments", "POST /t/{slug}/reply", "POST /upload")
 

@@ -16,11 +16,11 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from caputchin_gate import providers
+from caputchin_gate.config.provider_tables import IN_PROCESS_KINDS, readers_of
+from caputchin_gate.config.schema import json_schema, schema_of
+from caputchin_gate.config.settings import TOP, Reader, Setting, TableOf, TablesOf
+from caputchin_gate.config.tables import read_table
 from caputchin_gate.errors import Problem
-from caputchin_gate.provider_tables import IN_PROCESS_KINDS, readers_of
-from caputchin_gate.schema import json_schema, schema_of
-from caputchin_gate.settings import TOP, Reader, Setting, TableOf, TablesOf
-from caputchin_gate.tables import read_table
 
 ROOT: Final = Path(__file__).parents[1]
 SCHEMA: Final = json_schema()

@@ -23,9 +23,9 @@ from werkzeug.serving import make_server
 from werkzeug.test import Client
 
 from caputchin_gate import Decision, Gate, Reason, Route, asgi, fastapi, flask, starlette, wsgi
+from caputchin_gate.config.settings import TOP
 from caputchin_gate.gate import GateOptions
 from caputchin_gate.providers import kinds
-from caputchin_gate.settings import TOP
 from caputchin_gate.testing import Captcha, solve
 from caputchin_gate.verdict import ADMITTING, Cause, Failed, Misconfigured, Passed, Unavailable
 from tests.servers import serve

@@ -29,7 +29,7 @@ from caputchin_gate.kept_body import DISK
 from caputchin_gate.messages import RequestHead
 from caputchin_gate.policy import Admit, Answer
 from caputchin_gate.routes import Ambiguous, RouteTable, Rule
-from caputchin_gate.target_views import LONGEST_TARGET, views_of
+from caputchin_gate.routes.target_views import LONGEST_TARGET, views_of
 from caputchin_gate.wsgi import GateMiddleware as WsgiGate
 from tests.echo import SIGNING_KEY
 from tests.servers import STACKS, serve

@@ -19,9 +19,9 @@ from caputchin_gate.audit.endpoints import WRITING, Endpoint
 from caputchin_gate.audit.paths import AppPath, Variable
 from caputchin_gate.errors import closest
 from caputchin_gate.messages import RequestHead
-from caputchin_gate.path_patterns import BRACES
 from caputchin_gate.policy import OwnPath, Settings, Terms
 from caputchin_gate.routes import Ambiguous, Exempt, RouteTable, Rule
+from caputchin_gate.routes.path_patterns import BRACES
 
 Table: TypeAlias = RouteTable[Terms | OwnPath]
 

@@ -10,10 +10,10 @@ from types import FrameType
 from caputchin_gate.cli.listening import listen
 from caputchin_gate.cli.parser import LONGEST_ECHO
 from caputchin_gate.cli.terminal import DONE, WrongUse
+from caputchin_gate.config.settings.reading import Wrong
+from caputchin_gate.config.settings.sidecar import one_listening
 from caputchin_gate.fake_provider import OUTCOMES, FakeProvider
 from caputchin_gate.fake_provider.kinds import KINDS
-from caputchin_gate.settings.reading import Wrong
-from caputchin_gate.settings.sidecar import one_listening
 
 LISTEN = "127.0.0.1:8765"
 

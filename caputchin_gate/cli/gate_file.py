@@ -6,8 +6,8 @@ import os
 from dataclasses import replace
 
 from caputchin_gate import Gate, config
+from caputchin_gate.config.sources import gather
 from caputchin_gate.gate import gate_of
-from caputchin_gate.sources import gather
 
 
 def gate_to_ask(file: str) -> Gate:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from caputchin_gate import __version__, config, service_log
+from caputchin_gate.config.sources import gather
 from caputchin_gate.errors import ConfigurationError, Problem
 from caputchin_gate.events import tell
 from caputchin_gate.gate import gate_of
@@ -17,7 +18,6 @@ from caputchin_gate.sidecar.settings import relay_settings
 from caputchin_gate.sidecar.supervisor import Supervisor
 from caputchin_gate.sidecar.tls import listening_context, upstream_context
 from caputchin_gate.sidecar.worker import Service
-from caputchin_gate.sources import gather
 
 
 def run(path: str, typed: Mapping[str, Any], *, alone: bool) -> bool:

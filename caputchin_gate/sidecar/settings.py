@@ -1,4 +1,4 @@
-"""What the relay is told: one value, made from the tables that `settings.py` of the package describes."""
+"""What the relay is told: one value, made from the tables that `config/settings/sidecar.py` describes."""
 
 from __future__ import annotations
 

@@ -8,8 +8,8 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from caputchin_gate.messages import RequestHead
-from caputchin_gate.refusal_texts import LANGUAGES
 from caputchin_gate.refusals import render
+from caputchin_gate.refusals.texts import LANGUAGES
 from caputchin_gate.verdict import Decision, Reason
 
 Show = Callable[..., None]

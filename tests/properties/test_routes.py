@@ -9,9 +9,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from caputchin_gate.messages import RequestHead
-from caputchin_gate.path_patterns import PathTree, parse
 from caputchin_gate.routes import Ambiguous, Exempt, RouteTable, Rule
-from caputchin_gate.target_views import MOST_VIEWS, PLAIN, _steps, decode, views_of, way_to
+from caputchin_gate.routes.path_patterns import PathTree, parse
+from caputchin_gate.routes.target_views import MOST_VIEWS, PLAIN, _steps, decode, views_of, way_to
 
 ATOMS = st.sampled_from(
     [

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caputchin_gate.toml_places import DEEPEST, line_and_column, nearest_place, places_of
+from caputchin_gate.config.toml_places import DEEPEST, line_and_column, nearest_place, places_of
 
 BARE = st.text("abcXYZ019_-", min_size=1, max_size=6)
 ODD = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=6)

@@ -9,11 +9,11 @@ from dataclasses import replace
 from caputchin_gate import ConfigurationError, Gate, config
 from caputchin_gate.cli.parser import Group, add_file
 from caputchin_gate.cli.terminal import DONE, FINDING, complain, list_problems, one_line
+from caputchin_gate.config.sources import gather
 from caputchin_gate.errors import Problem
 from caputchin_gate.gate import gate_of
 from caputchin_gate.sidecar.settings import relay_settings
 from caputchin_gate.sidecar.tls import listening_context, upstream_context
-from caputchin_gate.sources import gather
 
 GROUP = Group.ASK
 SUMMARY = "name every problem of a gate.toml"

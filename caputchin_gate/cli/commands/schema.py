@@ -7,7 +7,7 @@ import json
 
 from caputchin_gate.cli.parser import Group
 from caputchin_gate.cli.terminal import DONE
-from caputchin_gate.schema import json_schema
+from caputchin_gate.config.schema import json_schema
 
 GROUP = Group.PRINT
 SUMMARY = "the JSON Schema of gate.toml, for editors"

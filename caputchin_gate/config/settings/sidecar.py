@@ -7,9 +7,9 @@ from typing import Final
 
 from caputchin_gate import addresses
 from caputchin_gate.addresses import Address
-from caputchin_gate.settings.plain import TEXT, choice, duration, flag, one_or_more, size, text, texts, whole
-from caputchin_gate.settings.reading import Setting, TableOf, Wrong, reads
-from caputchin_gate.settings.secrets import signing_key
+from caputchin_gate.config.settings.plain import TEXT, choice, duration, flag, one_or_more, size, text, texts, whole
+from caputchin_gate.config.settings.reading import Setting, TableOf, Wrong, reads
+from caputchin_gate.config.settings.secrets import signing_key
 
 
 @reads(TEXT)

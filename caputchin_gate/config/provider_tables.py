@@ -11,14 +11,14 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
 from caputchin_gate import providers
+from caputchin_gate.config.settings import TOP, Reader, Wrong
+from caputchin_gate.config.settings.plain import choice, duration, flag, text
+from caputchin_gate.config.settings.reading import reads
+from caputchin_gate.config.settings.secrets import secret
+from caputchin_gate.config.tables import Table, read_value, table_of
 from caputchin_gate.errors import UNKNOWN_KEY, ConfigurationError, Problem, closest, nearest
 from caputchin_gate.providers import Upstream
 from caputchin_gate.secret import Secret
-from caputchin_gate.settings import TOP, Reader, Wrong
-from caputchin_gate.settings.plain import choice, duration, flag, text
-from caputchin_gate.settings.reading import reads
-from caputchin_gate.settings.secrets import secret
-from caputchin_gate.tables import Table, read_value, table_of
 from caputchin_gate.tokens import Places
 
 # Types of plain fields: their names in JSON Schema, and what counts as one.

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from caputchin_gate import durations
+from caputchin_gate.config.settings.reading import ANYTHING, Reader, Schema, Wrong, reads
 from caputchin_gate.errors import closest
-from caputchin_gate.settings.reading import ANYTHING, Reader, Schema, Wrong, reads
 
 TEXT: Final[Schema] = {"type": "string", "minLength": 1}
 

@@ -1,7 +1,7 @@
 """How a refusal looks: a problem document for programs, a page in the visitor's language for people (design.md 6.2).
 
 Which refusal it is has been decided; nothing of the request gets into its body, and into its head only an origin
-that the operator listed (threats.md R34, R36). The words are in `refusal_texts.py`.
+that the operator listed (threats.md R34, R36). The words are in `texts.py`.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Final, TypeAlias, assert_never
 
-from caputchin_gate.field_texts import FIELD_TEXTS
 from caputchin_gate.messages import Headers, RequestHead, Response
 from caputchin_gate.origins import host_of_origin
-from caputchin_gate.refusal_texts import LANGUAGES, Language, Notice, Words
+from caputchin_gate.refusals.field_texts import FIELD_TEXTS
+from caputchin_gate.refusals.texts import LANGUAGES, Language, Notice, Words
 from caputchin_gate.verdict import Decision, Reason
 
 NO_STORE: Final[Headers] = (("Cache-Control", "no-store"),)

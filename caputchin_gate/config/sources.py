@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from caputchin_gate.environment import typed_in
+from caputchin_gate.config.environment import typed_in
+from caputchin_gate.config.gate_file import GateFile, load
+from caputchin_gate.config.tables import Table
 from caputchin_gate.errors import ConfigurationError, Place, Problem
-from caputchin_gate.gate_file import GateFile, load
-from caputchin_gate.tables import Table
 
 SHORT: Final = 6  # characters: no secret is shorter, and many words of a message are
 

@@ -12,10 +12,10 @@ from typing import Any, Final
 
 from caputchin_gate import providers
 from caputchin_gate.addresses import Address
+from caputchin_gate.config.provider_tables import IN_PROCESS_KINDS, readers_of
+from caputchin_gate.config.settings import TOP, Reader, Setting, TableOf, TablesOf
+from caputchin_gate.config.settings.plain import TEXT
 from caputchin_gate.difficulty import Multipliers
-from caputchin_gate.provider_tables import IN_PROCESS_KINDS, readers_of
-from caputchin_gate.settings import TOP, Reader, Setting, TableOf, TablesOf
-from caputchin_gate.settings.plain import TEXT
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 

@@ -5,11 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from caputchin_gate.config.settings.plain import (
+    TEXT,
+    choice,
+    duration,
+    flag,
+    number,
+    one_or_more,
+    size,
+    text,
+    texts,
+    whole,
+)
+from caputchin_gate.config.settings.reading import Setting, Wrong, reads
 from caputchin_gate.engines import LONGEST_LIFETIME
 from caputchin_gate.errors import ConfigurationError, nearest
 from caputchin_gate.refusals import is_local_path
-from caputchin_gate.settings.plain import TEXT, choice, duration, flag, number, one_or_more, size, text, texts, whole
-from caputchin_gate.settings.reading import Setting, Wrong, reads
 from caputchin_gate.tokens import Places, Source
 
 _RECEIPT: Final = duration(10, LONGEST_LIFETIME)

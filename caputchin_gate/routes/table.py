@@ -1,6 +1,4 @@
-"""Routes: which rule guards a request, if any.
-
-    target -> views (target_views.py) -> rules whose path matches a view (path_patterns.py) -> those for its method
+"""The rules, and which of them guards a request.
 
 A request is guarded if any view of its target matches any rule (threats.md R1). The first matching rule of a view
 counts; views that lead to rules with different terms make the target ambiguous, which is refused (R16). Nothing but
@@ -15,9 +13,16 @@ from typing import Final, Generic, TypeAlias, TypeVar
 
 from caputchin_gate.errors import ConfigurationError, Problem, nearest
 from caputchin_gate.messages import RequestHead
-from caputchin_gate.methods import CHANGING, EVERY_METHOD, NAMED_METHODS, effective_methods, guarded_by, method_of
-from caputchin_gate.path_patterns import PathPattern, PathTree, parse
-from caputchin_gate.target_views import fold, views_of
+from caputchin_gate.routes.methods import (
+    CHANGING,
+    EVERY_METHOD,
+    NAMED_METHODS,
+    effective_methods,
+    guarded_by,
+    method_of,
+)
+from caputchin_gate.routes.path_patterns import PathPattern, PathTree, parse
+from caputchin_gate.routes.target_views import fold, views_of
 
 T = TypeVar("T")
 

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from caputchin_gate.config.provider_tables import IN_PROCESS_KINDS, InProcessProvider, Provider
+from caputchin_gate.config.settings import ROUTE
+from caputchin_gate.config.tables import Table, list_of, read_table
 from caputchin_gate.errors import ConfigurationError, Problem, nearest
-from caputchin_gate.provider_tables import IN_PROCESS_KINDS, InProcessProvider, Provider
 from caputchin_gate.providers import Upstream
 from caputchin_gate.routes import RouteTable, Rule
-from caputchin_gate.settings import ROUTE
-from caputchin_gate.tables import Table, list_of, read_table
 from caputchin_gate.tokens import Source
 
 # What a route may demand of a verdict beyond a yes, if the provider reports it.

@@ -16,12 +16,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final, TypeAlias
 
 from caputchin_gate import providers
+from caputchin_gate.config.provider_tables import readers_of
+from caputchin_gate.config.settings import TOP, Setting, TableOf, TablesOf
+from caputchin_gate.config.settings.plain import TEXT
+from caputchin_gate.config.settings.reading import Schema
+from caputchin_gate.config.settings.secrets import secret
 from caputchin_gate.errors import ConfigurationError, Place, Problem, closest
-from caputchin_gate.provider_tables import readers_of
-from caputchin_gate.settings import TOP, Setting, TableOf, TablesOf
-from caputchin_gate.settings.plain import TEXT
-from caputchin_gate.settings.reading import Schema
-from caputchin_gate.settings.secrets import secret
 
 PREFIX: Final = "CAPUTCHIN_GATE_"
 SEPARATOR: Final = "__"

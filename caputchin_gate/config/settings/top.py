@@ -6,14 +6,25 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from caputchin_gate.client_address import TrustedProxies
+from caputchin_gate.config.settings.in_process import IN_PROCESS
+from caputchin_gate.config.settings.plain import (
+    TEXT,
+    anything,
+    choice,
+    duration,
+    flag,
+    one_or_more,
+    size,
+    text,
+    texts,
+    whole,
+)
+from caputchin_gate.config.settings.reading import Setting, TableOf, TablesOf, Wrong, reads
+from caputchin_gate.config.settings.route import OUTAGE, ROUTE
+from caputchin_gate.config.settings.sidecar import SIDECAR
 from caputchin_gate.errors import ConfigurationError
 from caputchin_gate.forward_auth import FRONT_PROXIES
 from caputchin_gate.secret import Secret
-from caputchin_gate.settings.in_process import IN_PROCESS
-from caputchin_gate.settings.plain import TEXT, anything, choice, duration, flag, one_or_more, size, text, texts, whole
-from caputchin_gate.settings.reading import Setting, TableOf, TablesOf, Wrong, reads
-from caputchin_gate.settings.route import OUTAGE, ROUTE
-from caputchin_gate.settings.sidecar import SIDECAR
 from caputchin_gate.stores import open_store
 
 
@@ -30,7 +41,7 @@ def store(value: object) -> str | Secret:
 
 @reads(one_or_more(TEXT), shown=False)
 def protected(value: object) -> Any:
-    """Patterns, and in Python also a `Route`, which `config.py` reads as a table."""
+    """Patterns, and in Python also a `Route`, which `route_tables.py` reads as a table."""
     return value
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from caputchin_gate.config.provider_tables import InProcessProvider, Provider
+from caputchin_gate.config.tables import Table
 from caputchin_gate.engines import LONGEST_SITE_KEY, SITE_KEY_IN_PATHS
 from caputchin_gate.errors import Problem
-from caputchin_gate.provider_tables import InProcessProvider, Provider
-from caputchin_gate.tables import Table
 
 
 def site_problems(sites: Sequence[Table], provided: Iterable[Provider]) -> Iterator[Problem]:

@@ -26,7 +26,7 @@ class GateFile:
 
     def place_of(self, setting: str) -> Place:
         """Where a setting stands, or the table that lacks it. Only who has made a mistake waits for it."""
-        from caputchin_gate.toml_places import line_and_column, nearest_place, places_of
+        from caputchin_gate.config.toml_places import line_and_column, nearest_place, places_of
 
         position = nearest_place(places_of(self.text), setting)
         return Place(self.name) if position is None else Place(self.name, *line_and_column(self.text, position))

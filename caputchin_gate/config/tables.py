@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, TypeAlias, TypeVar
 
+from caputchin_gate.config.settings import Reader, Setting, TableOf, TablesOf, Wrong
 from caputchin_gate.errors import UNKNOWN_KEY, Problem, nearest
-from caputchin_gate.settings import Reader, Setting, TableOf, TablesOf, Wrong
 
 T = TypeVar("T")
 D = TypeVar("D")

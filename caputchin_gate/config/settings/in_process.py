@@ -7,6 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from caputchin_gate.config.settings.hardening import HARDENING, multipliers
+from caputchin_gate.config.settings.plain import TEXT, choice, duration, flag, number, one_or_more, text, texts, whole
+from caputchin_gate.config.settings.reading import Setting, TableOf, TablesOf, Wrong, reads
+from caputchin_gate.config.settings.secrets import signing_keys, site_secrets, verifying_secret
 from caputchin_gate.difficulty import GREATEST_CAP
 from caputchin_gate.endpoints.caputchin_files import BESIDE, WIDGET
 from caputchin_gate.engines import LONGEST_LIFETIME, LONGEST_REDEEMED
@@ -14,10 +18,6 @@ from caputchin_gate.engines.altcha import ALGORITHMS
 from caputchin_gate.engines.cap_work import LEAST_SALT, MOST_PUZZLES, MOST_SALT, MULTIPLIERS
 from caputchin_gate.errors import nearest
 from caputchin_gate.origins import host_name, meant_by
-from caputchin_gate.settings.hardening import HARDENING, multipliers
-from caputchin_gate.settings.plain import TEXT, choice, duration, flag, number, one_or_more, text, texts, whole
-from caputchin_gate.settings.reading import Setting, TableOf, TablesOf, Wrong, reads
-from caputchin_gate.settings.secrets import signing_keys, site_secrets, verifying_secret
 from caputchin_gate.site_terms import DIALECTS, Status
 from caputchin_gate.traffic import Watch
 

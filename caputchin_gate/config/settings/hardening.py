@@ -6,11 +6,11 @@ import math
 from collections.abc import Mapping
 from typing import Final
 
+from caputchin_gate.config.settings.plain import duration, flag, list_of_three, number, text, three, whole
+from caputchin_gate.config.settings.reading import Reader, Setting, Wrong, reads
 from caputchin_gate.difficulty import GREATEST_MULTIPLIER, Multipliers
 from caputchin_gate.errors import ConfigurationError
 from caputchin_gate.hardening import Rising, Thresholds
-from caputchin_gate.settings.plain import duration, flag, list_of_three, number, text, three, whole
-from caputchin_gate.settings.reading import Reader, Setting, Wrong, reads
 from caputchin_gate.traffic import Watch
 
 _GREATEST_AS_NUMBER: Final = 2**32 - 1

@@ -1,4 +1,4 @@
-"""What stands at a field of a form that is shown again, in the languages of `refusal_texts.py`.
+"""What stands at a field of a form that is shown again, in the languages of `texts.py`.
 
 A page of its own sends its reader back to the form; here the form is there already, with a fresh check on its way.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from caputchin_gate.refusal_texts import Notice
+from caputchin_gate.refusals.texts import Notice
 
 FIELD_TEXTS: Final[Mapping[str, Mapping[Notice, str]]] = {
     "en": {

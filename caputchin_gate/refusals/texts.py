@@ -1,4 +1,4 @@
-"""What a refused visitor reads, in eight languages: the words alone; `refusals.py` chooses among them.
+"""What a refused visitor reads, in eight languages: the words alone; `answers.py` chooses among them.
 
 They are written for people who did nothing wrong: they tell what happened, never why somebody might be suspected, and
 say so plainly where the fault is ours. They are constants, and no part of a request ever joins them (threats.md R36).

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from caputchin_gate.asn import open_datacenters
+from caputchin_gate.config.provider_tables import Provider, read_providers
+from caputchin_gate.config.route_tables import GuardedRoute, Route, read_marked, read_routes, route_problems
+from caputchin_gate.config.settings import SITE, TOP
+from caputchin_gate.config.site_problems import site_problems
+from caputchin_gate.config.tables import Table, read_table
 from caputchin_gate.engines.cap_work import Work
 from caputchin_gate.errors import ConfigurationError, Problem
 from caputchin_gate.hardening import Thresholds
-from caputchin_gate.provider_tables import Provider, read_providers
-from caputchin_gate.route_tables import GuardedRoute, Route, read_marked, read_routes, route_problems
-from caputchin_gate.settings import SITE, TOP
-from caputchin_gate.site_problems import site_problems
-from caputchin_gate.tables import Table, read_table
 from caputchin_gate.traffic import Watch
 
 NOTHING_PROTECTED: Final = Problem("protect", "nothing is protected", 'add protect = ["POST /contact"]')

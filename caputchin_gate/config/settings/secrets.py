@@ -7,10 +7,10 @@ import re
 from pathlib import Path
 from typing import Final
 
+from caputchin_gate.config.settings.plain import TEXT, one_or_more
+from caputchin_gate.config.settings.reading import Schema, Wrong, reads
 from caputchin_gate.engines import LEAST_SIGNING_KEY
 from caputchin_gate.secret import Secret
-from caputchin_gate.settings.plain import TEXT, one_or_more
-from caputchin_gate.settings.reading import Schema, Wrong, reads
 
 LEAST_SITE_SECRET: Final = 16  # characters; the verify endpoint lets everybody guess
 LEAST_VERIFYING_SECRET: Final = 8

@@ -8,12 +8,12 @@
 reference (`docs/settings.md`) and the JSON Schema are made from them.
 """
 
-from caputchin_gate.settings.hardening import HARDENING
-from caputchin_gate.settings.in_process import ALTCHA, CAP, CAPUTCHIN, IN_PROCESS, SITE
-from caputchin_gate.settings.reading import Reader, Setting, TableOf, TablesOf, Wrong
-from caputchin_gate.settings.route import ROUTE
-from caputchin_gate.settings.sidecar import SIDECAR, SIDECAR_TIMEOUTS, SIDECAR_TLS, address
-from caputchin_gate.settings.top import LIMITS, TOP
+from caputchin_gate.config.settings.hardening import HARDENING
+from caputchin_gate.config.settings.in_process import ALTCHA, CAP, CAPUTCHIN, IN_PROCESS, SITE
+from caputchin_gate.config.settings.reading import Reader, Setting, TableOf, TablesOf, Wrong
+from caputchin_gate.config.settings.route import ROUTE
+from caputchin_gate.config.settings.sidecar import SIDECAR, SIDECAR_TIMEOUTS, SIDECAR_TLS, address
+from caputchin_gate.config.settings.top import LIMITS, TOP
 
 __all__ = [
     "ALTCHA",

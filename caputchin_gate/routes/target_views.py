@@ -5,7 +5,7 @@ views whatever else is read out of them. The views are closed under `_steps`, ea
 server or framework, or in a proxy that people put behind the gate. The search is bounded: `views_of` answers None
 for a target that has too many readings, and its caller must take that for a match.
 
-Nothing here knows rules, methods or headers: see `routes.py`.
+Nothing here knows rules, methods or headers: see `table.py`.
 """
 
 from __future__ import annotations

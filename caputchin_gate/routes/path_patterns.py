@@ -4,7 +4,7 @@ Patterns are ours, never regular expressions of a user (threats.md R3): literals
 more characters other than a slash, whatever they are, and `{name:path}` at the end is the rest, be it empty.
 Looking a path up costs the same with one pattern and with ten thousand: no step tries one pattern after another.
 
-Nothing here knows methods (`routes.py`) or how targets are spelled (`target_views.py`).
+Nothing here knows methods (`methods.py`) or how targets are spelled (`target_views.py`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Final, Generic, TypeAlias, TypeVar
 
 from caputchin_gate.errors import Problem
-from caputchin_gate.target_views import PLAIN, decode, fold
+from caputchin_gate.routes.target_views import PLAIN, decode, fold
 
 V = TypeVar("V")
 
