@@ -77,6 +77,15 @@ KNOWN = (
         b"/app/t/x/reply",
     ),
     *(b"/below//login", b"/below%2flogin", b"//below/login", b"/below/t/../reply", b"/belowlogin", b"/below/login%0a"),
+    *(
+        b"/login%ff",
+        b"/lo%ffgin",
+        b"/%80login",
+        b"/t/x/re%c3ply",
+        b"/log%c4%b1n",
+        b"/log%c4%b0n",
+        b"/api/comment%c5%bf",
+    ),
     *(b"/LOGIN", b"/login;x", b"/%256cogin", b"/login.", b"/login%20", b"/login%00", b"\\login", b"/open/../login"),
 )
 KNOWN_BESIDES = (
@@ -96,6 +105,7 @@ ATOMS = (
     *(b"/", b"//", b"/./", b"/../", b"/..", b"/.", b"%2f", b"%2F", b"%5c", b"\\", b"%2e", b".", b"%2e%2e", b"..", b";"),
     *(b";x=1", b"#", b"%23", b"?", b"%3f", b"%", b"%25", b"%2", b"%zz", b"%00", b"%0a", b"%0d", b"%09", b"\t", b"%20"),
     *(b" ", b"%c2%a0", b"%e2%80%a8", b"%ff", b"%c3%a9", b"\xc3\xa9", b"\x85", b"\xa0", b"\x0b", b"\x1c", b"%ef%bc%8f"),
+    *(b"%80", b"%c3", b"%e2%82", b"%f0%9f", b"%c4%b1", b"%c4%b0", b"%c5%bf", b"%e2%84%aa"),
     *(b":", b"@", b"http://any.host", b"http:", b"x:/", b"file://", b"//any.host", b"/app", b"/below", b"login", b"x"),
     *(b"+", b"*", b"~", b"|", b"[", b"]", b"{", b"}", b"<", b'"', b"^", b"`", b"&", b"=", b",", b"!"),
 )

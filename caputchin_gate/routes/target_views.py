@@ -40,6 +40,7 @@ _BLANK_RANGES: Final = (
 _BLANK: Final = "".join(  # blanks, controls, separators and invisible characters
     chr(code) for first, last in _BLANK_RANGES for code in range(first, last + 1)
 )
+_AN_I: Final = {0x130: "i", 0x131: "i"}  # equal to an i where case is ignored, but not folded to one
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +120,10 @@ def _costs_too_much(view: str) -> bool:
 
 
 def fold(view: str) -> str:
-    """The form in which letters that look or fold alike are equal."""
+    """The form in which letters that look or fold alike are equal, those that `re.IGNORECASE` takes for another too."""
     if view.isascii():
         return view.lower()
+    view = view.translate(_AN_I)
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", view).casefold())
 
 
@@ -199,6 +201,8 @@ def _steps(view: str) -> Iterator[str]:
         yield before + slash + last.partition(";")[0]
     if "\t" in view or "\r" in view or "\n" in view:
         yield view.replace("\t", "").replace("\r", "").replace("\n", "")
+    if "\ufffd" in view:  # bytes that are no UTF-8, which some routers leave out
+        yield view.replace("\ufffd", "")
     yield view.rstrip(_BLANK)
     yield view.rstrip(_BLANK + "./")
     if not view.isascii():

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+import string
+import sys
 from urllib.parse import quote, unquote_to_bytes
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from caputchin_gate.messages import RequestHead
 from caputchin_gate.routes import Ambiguous, Exempt, RouteTable, Rule
 from caputchin_gate.routes.path_patterns import PathTree, parse
-from caputchin_gate.routes.target_views import MOST_VIEWS, PLAIN, _steps, decode, views_of, way_to
+from caputchin_gate.routes.target_views import MOST_VIEWS, PLAIN, _steps, decode, fold, views_of, way_to
 
 ATOMS = st.sampled_from(
     [
@@ -70,6 +73,13 @@ def is_guarded(table: RouteTable[None], head: RequestHead) -> bool:
 @given(st.text("%=aF0_ \n\r\t\0\u00e9\ud800", max_size=12) | TARGETS)
 def test_escapes_are_decoded_as_the_standard_library_does(target: str) -> None:
     assert decode(target) == unquote_to_bytes(target.encode("utf-8", "surrogatepass")).decode("utf-8", "replace")
+
+
+@pytest.mark.parametrize("letter", string.ascii_letters + string.digits)
+def test_what_equals_a_letter_where_case_is_ignored_folds_to_it(letter: str) -> None:
+    characters = "".join(map(chr, range(sys.maxunicode + 1)))
+    alike = re.findall(letter, characters, re.IGNORECASE)
+    assert {fold(character) for character in alike} == {letter.lower()}
 
 
 @given(TARGETS, st.none() | TARGETS, ROOTS)

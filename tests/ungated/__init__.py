@@ -1,9 +1,10 @@
 """Applications without a gate, which tell what a middleware in front of them was given and whether a handler ran.
 
-    wsgi.application    Flask, the same below a method-override middleware and below a mount, and Django
-    asgi.application    Starlette, the same below a mount, FastAPI, and Django
+    wsgi.application    Flask, the same below a method-override middleware and below a mount, Bottle, Pyramid, Django
+    asgi.application    Starlette, the same below a mount, FastAPI, Quart, and Django
 
-Every request is given to all applications of its interface; the answer is JSON: {"head": ..., "ran": ["flask", ...]}.
+Django's routes are there twice, the second time with patterns that ignore case. Every request is given to all
+applications of its interface; the answer is JSON: {"head": ..., "ran": ["flask", ...]}.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.core.asgi import get_asgi_application
 from fastapi import FastAPI
+from quart import Quart
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -33,10 +34,21 @@ routes = [Route(pattern, view, methods=["POST"]) for pattern in paths]
 fastapi = FastAPI(openapi_url=None)
 for pattern in paths:
     fastapi.post(pattern)(fastapi_view)
+quart = Quart("ungated", static_folder=None)
+
+
+async def quart_view(**parameters: str) -> str:
+    note()
+    return "ran"
+
+
+for number, pattern in enumerate(("/login", "/api/comments", "/t/<slug>/reply", "/upload")):
+    quart.add_url_rule(pattern, f"view{number}", quart_view, methods=["POST"])
 apps: dict[str, Any] = {
     "starlette": Starlette(routes=routes),
     "starlette-below": Starlette(routes=[Mount(MOUNT, routes=routes)]),
     "fastapi": fastapi,
+    "quart": quart,
     "django": get_asgi_application(),
 }
 

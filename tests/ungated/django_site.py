@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
-from django.urls import path
+from django.urls import path, re_path
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
@@ -22,4 +22,9 @@ def django_view(request: HttpRequest, **parameters: str) -> HttpResponse:
     return HttpResponse("ran")
 
 
-urlpatterns = [path(route, django_view) for route in ("login", "api/comments", "t/<str:slug>/reply", "upload")]
+PATHS = ("login", "api/comments", "t/<str:slug>/reply", "upload")
+PATTERNS = ("login", "api/comments", "t/(?P<slug>[^/]+)/reply", "upload")
+urlpatterns = [
+    *(path(route, django_view) for route in PATHS),
+    *(re_path(f"(?i)^{pattern}$", django_view) for pattern in PATTERNS),
+]

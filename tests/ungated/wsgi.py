@@ -7,8 +7,11 @@ from collections.abc import Callable, Iterable
 from io import BytesIO
 from typing import Any
 
+from bottle import Bottle
 from django.core.wsgi import get_wsgi_application
 from flask import Flask
+from pyramid.config import Configurator
+from pyramid.response import Response as PyramidResponse
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.wrappers import Response
 
@@ -29,6 +32,32 @@ def make_flask() -> Flask:
     return app
 
 
+def make_bottle() -> Bottle:
+    app = Bottle()
+
+    def view(**parameters: str) -> str:
+        note()
+        return "ran"
+
+    for route in ("/login", "/api/comments", "/t/<slug>/reply", "/upload"):
+        app.post(route, callback=view)
+    return app
+
+
+def pyramid_view(request: Any) -> PyramidResponse:
+    note()
+    return PyramidResponse("ran")
+
+
+def make_pyramid() -> Callable[..., Iterable[bytes]]:
+    with Configurator() as config:
+        for route in ("/login", "/api/comments", "/t/{slug}/reply", "/upload"):
+            config.add_route(route, route)
+            config.add_view(pyramid_view, route_name=route, request_method="POST")
+        application: Callable[..., Iterable[bytes]] = config.make_wsgi_app()
+    return application
+
+
 class MethodOverride:
     """What applications put in front of themselves to serve clients that know GET and POST only."""
 
@@ -47,6 +76,8 @@ apps: dict[str, Any] = {
     "flask": flask,
     "flask-overriding": MethodOverride(flask),
     "flask-below": DispatcherMiddleware(Response("nothing here", 404), {MOUNT: flask}),
+    "bottle": make_bottle(),
+    "pyramid": make_pyramid(),
     "django": get_wsgi_application(),
 }
 
