@@ -18,7 +18,18 @@ from typing import Final, assert_never
 from caputchin_gate.client_address import TrustedProxies
 from caputchin_gate.endpoints.answers import not_found, refused
 from caputchin_gate.messages import Headers, RequestHead, Response
-from caputchin_gate.policy import Admit, Answer, PassOn, Ruling, Settings, Terms, handle, opens_websocket, rule_on
+from caputchin_gate.policy import (
+    Admit,
+    Answer,
+    OwnPath,
+    PassOn,
+    Ruling,
+    Settings,
+    Terms,
+    follow,
+    opens_websocket,
+    rule_on,
+)
 from caputchin_gate.refusals import NO_STORE
 from caputchin_gate.routes import Rule
 from caputchin_gate.routes.target_views import decode
@@ -113,15 +124,38 @@ async def _judge(original: RequestHead, settings: Settings) -> Ruling:
             return PassOn()
         decision = Decision(Reason.TOKEN_MISSING, method=original.method, details=("a WebSocket handshake",))
         return rule_on(decision, original, None, settings)
-    return await handle(original, settings)
+    found = settings.routes.match(original)
+    if isinstance(found, Rule) and isinstance(found.terms, OwnPath) and _is_served(found.terms, original):
+        return PassOn()  # a proxy that asks about everything leads these to the gate as well
+    return await follow(found, original, settings)
+
+
+def _is_served(own: OwnPath, head: RequestHead) -> bool:
+    """Whether the gate answers that path, as spelled. A proxy may lead any other spelling to the application."""
+    return own.endpoints is not None and below(head, own.mount) is not None
+
+
+def below(head: RequestHead, mount: str) -> str | None:
+    """What stands below the mount in a path of exactly one spelling: the proxy's configuration has no other."""
+    if head.raw_path not in (None, head.path):
+        return None
+    path = head.path.removeprefix(head.root_path)
+    return path.removeprefix(mount + "/") if path.startswith(mount + "/") else None
 
 
 def _is_handshake(head: RequestHead) -> bool:
-    """Of a WebSocket. An `Upgrade` in any other request is nobody's business: it is judged by its method."""
-    if head.method.upper() != "GET":
-        return False
-    upgrades = ",".join(head.headers.get("upgrade", ()))
-    return "websocket" in {upgrade.strip().lower() for upgrade in upgrades.split(",")}
+    """Of a WebSocket, over HTTP/1 or HTTP/2 (RFC 6455 4.1, RFC 8441 4). A proxy may keep the `Upgrade` to itself, as
+    Traefik does. In any other request an `Upgrade` is nobody's business: it is judged by its method.
+    """
+    match head.method.upper():
+        case "CONNECT":
+            return True
+        case "GET":
+            upgrades = ",".join(head.headers.get("upgrade", ()))
+            asks = "websocket" in {upgrade.strip().lower() for upgrade in upgrades.split(",")}
+            return asks or "sec-websocket-key" in head.headers or "sec-websocket-version" in head.headers
+        case _:
+            return False
 
 
 # The answer

@@ -35,7 +35,7 @@ def _own_path(found: Guarding | None) -> OwnPath | None:
 async def _answer(own: OwnPath, head: RequestHead, settings: Settings) -> Answer:
     if own.front_proxy is not None:
         proxy = forward_auth.FRONT_PROXIES[own.front_proxy]
-        match _below(head, own.mount):
+        match forward_auth.below(head, own.mount):
             case "forward-auth":
                 return await forward_auth.advise(head, proxy, settings)
             case "refusal":
@@ -47,11 +47,3 @@ async def _answer(own: OwnPath, head: RequestHead, settings: Settings) -> Answer
     from caputchin_gate.endpoints.paths import respond  # only who verifies in process pays for it
 
     return Answer(await respond(head, own.endpoints))
-
-
-def _below(head: RequestHead, mount: str) -> str | None:
-    """What stands below the mount in a path of exactly one spelling: the proxy's configuration has no other."""
-    if head.raw_path not in (None, head.path):
-        return None
-    path = head.path.removeprefix(head.root_path)
-    return path.removeprefix(mount + "/") if path.startswith(mount + "/") else None

@@ -120,13 +120,8 @@ Ruling: TypeAlias = PassOn | Admit | Answer
 Guarding: TypeAlias = Rule[Terms | OwnPath] | Exempt | Ambiguous
 
 
-async def handle(head: RequestHead, settings: Settings) -> Ruling:
-    """The way of every request that is not answered by the gate's own paths (`own_paths.py`)."""
-    return await follow(settings.routes.match(head), head, settings)
-
-
 async def follow(found: Guarding | None, head: RequestHead, settings: Settings) -> Ruling:
-    """The same, with the rule that was found for it."""
+    """What the rule that was found for a request says. The gate's own paths are answered elsewhere (`own_paths.py`)."""
     match found:
         case None:
             return PassOn()
@@ -135,8 +130,8 @@ async def follow(found: Guarding | None, head: RequestHead, settings: Settings) 
         case Ambiguous():  # two readings of one target meet rules that ask for different things (threats.md R16)
             return rule_on(Decision(Reason.TARGET_AMBIGUOUS, method=head.method), head, None, settings)
         case Rule(match=pattern, terms=terms):
-            if isinstance(terms, OwnPath):  # here only where a proxy asks about it, which knows where that leads
-                return PassOn()
+            if isinstance(terms, OwnPath):  # they are answered; who comes to ask about one is on its way elsewhere
+                return rule_on(Decision(Reason.TARGET_AMBIGUOUS, method=head.method), head, None, settings)
             decision = await decide(head, terms, settings, pattern)
             return rule_on(decision, head, terms, settings)
 

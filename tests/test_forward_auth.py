@@ -192,7 +192,7 @@ FORM = {"content-type": ("application/x-www-form-urlencoded",), "content-length"
         ("POST", "/open", "unguarded", "unguarded"),
         ("POST", "/hooks/stripe", "unguarded", "exempt"),
         ("POST", "/.caputchin/api/v1/captcha/challenge", "unguarded", "unguarded"),
-        ("GET", "/.caputchin/forward-auth", "unguarded", "unguarded"),
+        ("GET", "/.caputchin/captcha.js?v=1", "unguarded", "unguarded"),
         ("POST", "/contact?caputchin-token={fresh}", "admitted", "verified"),
     ],
 )
@@ -219,10 +219,16 @@ def test_what_may_pass_is_a_204_with_the_verdict(kind: str, method: str, uri: st
         ("GET", "/contact", {"x-http-method-override": ("POST",)}, 403, "token-missing"),
         ("GET", "/contact?_method=POST", {}, 403, "token-missing"),
         ("POST", "/.caputchin/../contact", {}, 400, "target-ambiguous"),
+        ("POST", "/.caputchin", {}, 400, "target-ambiguous"),
+        ("POST", "/.Caputchin/reply", {}, 400, "target-ambiguous"),
+        ("POST", "/%2ecaputchin/reply", {}, 400, "target-ambiguous"),
         ("POST", "/contact", {"x-caputchin-token": ("a", "a")}, 400, "token-ambiguous"),
         ("POST", "/contact", {"x-caputchin-token": ("forged",)}, 403, "token-malformed"),
         ("POST", "/contact", {"cookie": ("caputchin-token=" + "A" * 32 + ".1",)}, 403, "token-rejected"),
         ("GET", "/contact", {"upgrade": ("websocket",)}, 403, "token-missing"),
+        ("GET", "/contact", {"sec-websocket-key": ("dGhlIHNhbXBsZSBub25jZQ==",)}, 403, "token-missing"),
+        ("GET", "/contact", {"sec-websocket-version": ("13",)}, 403, "token-missing"),
+        ("CONNECT", "/contact", {}, 403, "token-missing"),
         ("HEAD", "/report", {}, 403, "token-missing"),
     ],
 )
@@ -333,6 +339,7 @@ def test_a_gate_that_asks_a_provider_has_no_other_paths() -> None:
     gate = make_gate("caddy", verification="upstream", secret="cpt_sec_an-example", in_process={})
     assert answer_to(gate, asking("caddy", uri="/open")).status == 204
     assert answer_to(gate, RequestHead("GET", "/.caputchin/captcha.js")).status == 404
+    assert answer_to(gate, asking("caddy", uri="/.caputchin/reply")).status == 400
 
 
 def test_whatever_breaks_is_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
