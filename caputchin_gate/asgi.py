@@ -15,7 +15,7 @@ from typing import Any, Final, TypeAlias, assert_never
 
 from caputchin_gate.awaited_body import AwaitedBody, in_time
 from caputchin_gate.body_pace import BodyPace
-from caputchin_gate.doors import DECIDED_BY, DECISION, LINGER_BYTES, LINGER_SECONDS
+from caputchin_gate.doors import DECIDED_BY, DECISION, LINGER_BYTES, LINGER_SECONDS, note
 from caputchin_gate.effects import BodyEnd, LastPiece
 from caputchin_gate.events import tell_broken
 from caputchin_gate.gate import Gate
@@ -79,7 +79,7 @@ class GateMiddleware:
                     await self.app(scope, receive, send)
                 case Admit(decision=decision, set_cookie=cookie):
                     # In place: what the application adds to its scope is for the middleware around it too.
-                    scope[DECISION], scope[DECIDED_BY] = decision, self.gate
+                    note(scope, decision, self.gate, head)
                     scope["headers"] = without_own_headers(scope["headers"])
                     await self.app(scope, body.replay(), send if cookie is None else setting(cookie, send))
                 case Answer(response=response, decision=decision):

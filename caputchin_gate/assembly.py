@@ -9,6 +9,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from caputchin_gate.addresses import Address
@@ -74,8 +75,22 @@ def route_table(
     keys = signing_keys(configuration.in_process["signing_key"], store) if configuration.has_receipts else ()
     for route in configuration.routes:
         terms = _terms(route, configuration, verifiers, keys)
-        rules.append(Rule(route.match, terms, route.table["method_override"], if_needed=route.if_needed))
-    return RouteTable(rules, configuration.top["exempt"] if configuration.routes else ())
+        overrides = route.table["method_override"]
+        rules.append(Rule(route.match, terms, overrides, if_needed=route.if_needed, marked=route.marked))
+    return RouteTable(rules, configuration.top["exempt"] if configuration.routes else (), _tempered)
+
+
+def _tempered(marked: Terms | OwnPath, other: Terms | OwnPath) -> Terms | OwnPath:
+    """A refusal that a marked view takes might reach its neighbour, if the same path leads there: it goes on only where
+    the neighbour's rule lets it.
+    """
+    match marked, other:
+        case Terms(on_refuse="pass"), Terms(on_refuse="pass"):
+            return marked
+        case Terms(on_refuse="pass"), _:
+            return replace(marked, on_refuse="respond")
+        case _:
+            return marked
 
 
 def _terms(

@@ -26,7 +26,7 @@ from werkzeug.routing import Rule
 from werkzeug.wrappers import Response
 
 from caputchin_gate import messages
-from caputchin_gate.doors import decision_in
+from caputchin_gate.doors import decision_at, decision_in
 from caputchin_gate.errors import ConfigurationError, Problem
 from caputchin_gate.gate import Gate, gate_from
 from caputchin_gate.marks import MARK, Mark, MarkedView, MarkOptions, Variable, mark, pattern
@@ -168,9 +168,9 @@ def _marked(view: Callable[..., ResponseReturnValue], *, mark: Mark) -> Callable
 
 def demand(mark: Mark, name: str) -> Decision:
     """The decision that lets a marked view run. Raises Refused when there is none."""
-    decision = mark.decided(request.method, decision_of(request), name)
+    environ = request.environ
+    decision = mark.decided(request.method, decision_at(environ, environ["SCRIPT_NAME"], environ["PATH_INFO"]), name)
     if not mark.lets_run(decision):
-        environ = request.environ
         raise _refused(decision, environ, render(decision, head_of(environ, None)))
     return decision
 

@@ -329,7 +329,8 @@ class Gate:
         if not isinstance(by, Gate) or by._world is not self._world:
             return False
         found = self._settings.routes.match(head)
-        return isinstance(found, Rule | Exempt) and found.match == earlier.route
+        is_same = by is self or by._settings.routes.match(head) == found
+        return is_same and isinstance(found, Rule | Exempt) and found.match == earlier.route
 
     def handle(self, head: RequestHead, read: Callable[[int], bytes | LastPiece | BodyEnd] = no_body) -> Ruling:
         """What shall happen to a request that is not `untouched`; `read` gives its body piece by piece."""

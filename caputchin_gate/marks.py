@@ -74,7 +74,10 @@ class Mark:
         return decision.admitted or (decision.status == 403 and self.options.get("on_refuse") == "pass")
 
     def _asks(self, method: str) -> bool:
-        return method.upper() in self.methods if self.methods is not None else method.upper() not in SAFE
+        method = method.upper()
+        if self.methods is None:
+            return method not in SAFE
+        return method in self.methods or (method == "HEAD" and "GET" in self.methods)
 
     def guarded(self, answered: frozenset[str] | None) -> frozenset[str] | None:
         """Which methods of a view the rule is for, of those that it answers; None where that is not known."""

@@ -76,6 +76,13 @@ class Receipts:
         self._keys = tuple(_Keys(key, route) for key in signing_keys)
         self.lifetime = lifetime
         self.uses = uses
+        self._terms = (route, lifetime, uses)
+
+    def __eq__(self, other: object) -> bool:
+        return self._terms == other._terms if isinstance(other, Receipts) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._terms)
 
     def issue(self, *, now: float, receipt_id: bytes, client: str | None, secure: bool) -> str:
         """The Set-Cookie of a fresh receipt for a client network, None where it is not known.

@@ -32,7 +32,7 @@ from starlette.status import WS_1008_POLICY_VIOLATION
 
 from caputchin_gate import messages
 from caputchin_gate.asgi import Application, GateMiddleware, Message, Receive, Scope, Send, closing, head_of
-from caputchin_gate.doors import decision_in
+from caputchin_gate.doors import decision_at, decision_in
 from caputchin_gate.errors import ConfigurationError, Problem
 from caputchin_gate.gate import Gate
 from caputchin_gate.marks import MARK, Mark, MarkedView, MarkOptions, Variable, mark, pattern
@@ -247,7 +247,7 @@ def demand(connection: HTTPConnection, mark: Mark, name: str) -> Decision:
     scope = connection.scope
     if scope["type"] != "http":  # a handshake carries no token
         raise WebSocketException(WS_1008_POLICY_VIOLATION)
-    decision = mark.decided(scope["method"], decision_of(connection), name)
+    decision = mark.decided(scope["method"], decision_at(scope, scope.get("root_path", ""), scope["path"]), name)
     if not mark.lets_run(decision):
         raise Refused(decision, _words(decision, scope), render(decision, head_of(scope)))
     return decision

@@ -104,9 +104,9 @@ class Cause(StrEnum):
     """The store of spent tokens can't be reached, or is full."""
 
 
-# The provider's troubles. The outage policy may admit these and nothing else: our own limit can be provoked by
-# anybody, and a store that can't claim would let one token in twice (threats.md D13).
-OUTAGES: Final = frozenset(Cause) - {Cause.OVERLOADED, Cause.STORE}
+# The provider's troubles. The outage policy may admit these and nothing else: limits, ours and the provider's, can be
+# provoked by anybody, and a store that can't claim would let one token in twice (threats.md D13).
+OUTAGES: Final = frozenset(Cause) - {Cause.OVERLOADED, Cause.RATE_LIMITED, Cause.STORE}
 
 
 @value

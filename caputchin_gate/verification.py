@@ -98,8 +98,10 @@ class InFlight:
 class Breaker:
     """Stops asking a provider that keeps failing: refuses faster, and never falls back to a weaker check (R5).
 
-    After `failures` outages in a row it stays open for `pause` seconds (longer where the provider said so), then lets
+    After `failures` failures in a row it stays open for `pause` seconds (longer where the provider said so), then lets
     one question through; its answer closes the breaker or opens it again.
+
+    cause: why it is open. A provider that was asked too often is not in trouble, and who asked may have been anybody
     """
 
     def __init__(self, failures: int = 5, pause: float = 5.0) -> None:
@@ -107,6 +109,7 @@ class Breaker:
         self._pause = pause
         self._in_a_row = 0
         self._open_until = -math.inf
+        self.cause = Cause.BREAKER
 
     def refuses_until(self, now: float) -> float | None:
         """The end of the pause (monotonic seconds), None when the provider may be asked."""
@@ -119,8 +122,9 @@ class Breaker:
 
     def learn(self, verdict: Verdict, now: float) -> None:
         match verdict:
-            case Unavailable(cause=cause, retry_after=retry_after) if cause in OUTAGES:
+            case Unavailable(cause=cause, retry_after=retry_after) if cause in OUTAGES | {Cause.RATE_LIMITED}:
                 self._in_a_row += 1
+                self.cause = cause if cause is Cause.RATE_LIMITED else Cause.BREAKER
                 self._open_until = now + max(self._pause, min(retry_after or 0.0, 60.0))
             case Unavailable():
                 pass  # our own limits say nothing about the provider
@@ -305,7 +309,7 @@ async def _call(provider: Upstream, token: str, visitor: Visitor, shared: Verifi
     started = clock.monotonic()
     pause_ends = breaker.refuses_until(started)
     if pause_ends is not None:
-        return Unavailable(Cause.BREAKER, retry_after=pause_ends - started)
+        return Unavailable(breaker.cause, retry_after=pause_ends - started)
     deadline = started + provider.timeout
     request = provider.request(
         Submission(token, remote_ip=visitor.address, email=visitor.email, attempt_id=clock.random_bytes(16).hex())

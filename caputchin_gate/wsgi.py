@@ -17,7 +17,7 @@ from typing import IO, Any, Final, TypeAlias, assert_never
 
 from werkzeug.wsgi import get_content_length, get_input_stream
 
-from caputchin_gate.doors import DECIDED_BY, DECISION, LINGER_BYTES, LINGER_SECONDS
+from caputchin_gate.doors import DECIDED_BY, DECISION, LINGER_BYTES, LINGER_SECONDS, note
 from caputchin_gate.effects import BodyEnd, LastPiece
 from caputchin_gate.events import tell_broken
 from caputchin_gate.gate import Gate
@@ -71,7 +71,7 @@ class GateMiddleware:
                 return self.app(environ, start_response)
             case Admit(decision=decision, set_cookie=cookie):
                 admit(environ, body)
-                environ[DECISION], environ[DECIDED_BY] = decision, self.gate
+                note(environ, decision, self.gate, head)
                 return self.app(environ, start_response if cookie is None else setting(cookie, start_response))
             case Answer(response=response, decision=decision):
                 if self._refuse is not None and decision is not None and response.status == decision.status:

@@ -405,6 +405,24 @@ def other_urls(get_response: Any) -> Any:
     return middleware
 
 
+def other_path(get_response: Any) -> Any:
+    def middleware(request: HttpRequest) -> HttpResponse:
+        request.path_info = request.headers.get("X-Original-URL", request.path_info)
+        response: HttpResponse = get_response(request)
+        return response
+
+    return middleware
+
+
+def test_a_decision_about_one_path_is_none_about_another_that_the_request_is_led_to(way: str) -> None:
+    with settings_of([path("contact", marked)], ["POST /weak"]):
+        site = Site(way, ["tests.test_django.other_path"])
+        body = f"caputchin-token={fresh_token()}".encode()
+        led = site.send("POST", "/weak", body, {"Content-Type": FORM, "X-Original-URL": "/contact"})
+        assert led.status == 503
+        assert site.post("/contact", fresh_token()).text == "verified"
+
+
 def test_a_marked_view_of_another_urlconf_refuses(way: str) -> None:
     with settings_of([path("contact", marked)]):
         assert Site(way, ["tests.test_django.other_urls"]).post("/hidden", fresh_token()).status == 503

@@ -359,6 +359,28 @@ def test_a_mark_that_another_decorator_hides_refuses() -> None:
     assert post(app, "/contact", fresh_token()).status_code == 503
 
 
+def test_a_decision_about_one_path_is_none_about_another_that_the_request_is_led_to() -> None:
+    app = Flask("site")
+    on_a_function(app)
+    inner = app.wsgi_app
+
+    def rewriting(environ: Any, start_response: Any) -> Any:
+        return inner({**environ, "PATH_INFO": environ.get("HTTP_X_ORIGINAL_URL", environ["PATH_INFO"])}, start_response)
+
+    app.wsgi_app = rewriting  # type: ignore[method-assign]
+    install(app, make_gate("POST /weak"))
+    headers = {"X-Original-URL": "/contact", "Accept": "application/json"}
+    assert post(app, "/weak", fresh_token(), headers=headers).status_code == 503
+    assert post(app, "/contact", fresh_token()).text == "verified"
+
+
+def test_a_mount_behind_the_gate_leads_nowhere_else() -> None:
+    app = Flask("site")
+    on_a_function(app)
+    site = GateMiddleware(DispatcherMiddleware(Flask("outer"), {"/shop": app}), gate=make_gate("POST /shop/contact"))
+    assert Client(site).post("/shop/contact", data={"caputchin-token": fresh_token()}).text == "verified"
+
+
 def test_an_application_in_which_nothing_is_guarded_answers_nothing() -> None:
     app = Flask("site")
     app.get("/")(tell)

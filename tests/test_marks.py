@@ -144,6 +144,30 @@ def test_a_mark_with_options_comes_before_the_rules() -> None:
     assert route_of(gate.guarding([view("/admin/users", receipt="1m")]), "/admin/users") == "POST /admin/users"
 
 
+@pytest.mark.parametrize(
+    ("protect", "path", "is_passed_on"),
+    [
+        ([], "/t/7/comment", True),
+        (["/other"], "/t/7/comment", True),
+        (["/{rest:path}"], "/t/7/comment", False),
+        (["/t/{slug}/{what}"], "/t/7/comment", False),
+        (["GET /t/{slug}/{what}"], "/t/7/comment", True),
+        (["/t/abc/comment"], "/t/7/comment", True),
+        (["/t/abc/comment"], "/t/abc/comment", False),
+        ([Route("/t/abc/comment", on_refuse="pass")], "/t/abc/comment", True),
+        ([Route("/t/abc/comment", on_refuse="pass"), "/t/{rest:path}"], "/t/abc/comment", True),
+        (["/t/{rest:path}"], "/t/abc/comment", False),
+    ],
+)
+def test_a_view_gets_no_refusals_on_a_path_that_a_rule_guards_for_a_neighbour(
+    protect: list[str | Route], path: str, is_passed_on: bool
+) -> None:
+    gate = make_gate(protect=protect).guarding([view("/t/{number}/comment", on_refuse="pass")])
+    ruling = gate.handle(RequestHead("POST", path))
+    assert isinstance(ruling, Admit) is is_passed_on
+    assert ruling.decision.reason is Reason.TOKEN_MISSING  # type: ignore[union-attr]
+
+
 def test_a_rule_and_a_mark_with_options_for_the_same_view_are_a_mistake() -> None:
     with pytest.raises(ConfigurationError, match="'POST /signup' before it matches all of it"):
         make_gate(protect=["POST /signup"]).guarding([view("/signup", receipt="1m")])
@@ -171,6 +195,7 @@ UNREADABLE = Decision(Reason.BODY_UNREADABLE)
         ({}, "HEAD", None, True, Reason.UNGUARDED),
         ({}, "GET", REFUSED, False, Reason.TOKEN_MISSING),
         ({"methods": ["GET"]}, "GET", None, False, Reason.MISCONFIGURED),
+        ({"methods": ["GET"]}, "HEAD", None, False, Reason.MISCONFIGURED),
         ({"methods": ["GET"]}, "POST", None, True, Reason.UNGUARDED),
         ({"on_refuse": "pass"}, "POST", REFUSED, True, Reason.TOKEN_MISSING),
         ({"on_refuse": "pass"}, "POST", UNREADABLE, False, Reason.BODY_UNREADABLE),

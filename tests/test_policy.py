@@ -106,6 +106,7 @@ def test_a_header_token_leaves_the_body_unread() -> None:
             Reason.MISCONFIGURED,
         ),
         (reply(503), Reason.UNAVAILABLE, Reason.OUTAGE_ADMITTED),
+        (reply(429), Reason.UNAVAILABLE, Reason.UNAVAILABLE),  # who asked too often may have been anybody
         (HttpReply(200, {}, b"<html>"), Reason.UNAVAILABLE, Reason.OUTAGE_ADMITTED),
         (NoReply(Cause.TIMEOUT), Reason.UNAVAILABLE, Reason.OUTAGE_ADMITTED),
         (NoReply(Cause.CONNECTION, sent=False), Reason.UNAVAILABLE, Reason.OUTAGE_ADMITTED),
@@ -274,8 +275,10 @@ class TestRetries:
 
 
 class TestBreaker:
-    def ask(self, world: Settings, answer: HttpReply | NoReply | None, number: int) -> Decision:
-        conversation = talk(terms(), world=world)
+    def ask(
+        self, world: Settings, answer: HttpReply | NoReply | None, number: int, *, admit_outages: bool = False
+    ) -> Decision:
+        conversation = talk(terms(admit_outages=admit_outages), world=world)
         send(conversation, body(CAPUTCHIN, f"token{number}"))
         if answer is not None:
             conversation.expect(Call, answer)
@@ -303,6 +306,12 @@ class TestBreaker:
         assert self.ask(world, None, 6).reason is Reason.UNAVAILABLE
         trial.expect(Call, reply(success=True))
         assert trial.end().admitted
+
+    def test_what_opens_it_by_asking_too_often_admits_nobody(self) -> None:
+        world = settings()
+        for number in range(5):
+            self.ask(world, reply(429), number)
+        assert self.ask(world, None, 5, admit_outages=True).reason is Reason.UNAVAILABLE
 
     def test_refusals_never_open_it(self) -> None:
         world = settings()

@@ -22,6 +22,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from caputchin_gate import ConfigurationError, Decision, Gate
 from caputchin_gate.asgi import GateMiddleware
+from caputchin_gate.marks import MarkedView, mark
 from caputchin_gate.starlette import Refused, decision_of, install, require_human
 from tests import echo
 from tests.test_doors import fresh_token
@@ -244,6 +245,26 @@ def test_a_decision_by_another_rule_does_not_count_for_a_mark_that_asks_for_more
     assert post(app, "/contact", fresh_token()).json()["error-codes"] == ["timeout-or-duplicate"]
 
 
+def test_a_rule_of_the_same_words_that_asks_for_less_does_not_count_either() -> None:
+    gate = make_gate("POST /other")
+    inner = installed(Route("/contact", require_human(max_body="1MiB")(tell), methods=["POST"]), gate=gate)
+    outer = installed(Route("/contact", marked, methods=["POST"]), gate=gate)
+    outer.router.routes.insert(0, Host("inner.example", inner))
+    told = post(outer, "/contact", fresh_token(), headers={"Host": "inner.example"})
+    assert told.json()["error-codes"] == ["timeout-or-duplicate"]
+    assert post(outer, "/contact", fresh_token()).text == "verified"
+
+
+def test_a_receipt_counts_once_where_the_same_gate_stands_twice() -> None:
+    gate = make_gate("POST /other")
+    route = Route("/contact", require_human(receipt="1m")(tell), methods=["POST"])
+    app: Any = GateMiddleware(
+        installed(route, gate=gate),
+        gate=gate.guarding([MarkedView("x", "/contact", frozenset({"POST"}), mark({"receipt": "1m"}), 1)]),
+    )
+    assert post(app, "/contact", fresh_token()).text == "verified"
+
+
 def test_a_decision_of_another_gate_does_not_count_for_this_one() -> None:
     heard: list[Decision] = []
     gate = make_gate("POST /contact")
@@ -273,8 +294,27 @@ def test_a_marked_endpoint_that_the_gate_sees_on_another_path_refuses() -> None:
         async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
             await self.app({**scope, "path": "/contact"} if scope["type"] == "http" else scope, receive, send)
 
-    app = installed(Route("/contact", marked, methods=["POST"]), middleware=[Middleware(Rewriting)])
-    assert post(app, "/elsewhere", fresh_token()).status_code == 503
+    gate = make_gate("POST /weak", "POST /hooks/{name}")
+    app = installed(Route("/contact", marked, methods=["POST"]), gate=gate, middleware=[Middleware(Rewriting)])
+    for path in ("/elsewhere", "/weak", "/contact/"):
+        assert post(app, path, fresh_token()).status_code == 503
+    assert post(app, "/contact", fresh_token()).text == "verified"
+
+
+def test_an_exemption_of_one_path_is_none_of_another_that_the_request_is_led_to() -> None:
+    class Rewriting:
+        def __init__(self, app: Any) -> None:
+            self.app = app
+
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            told = dict(scope.get("headers", ())).get(b"x-original-url")
+            await self.app({**scope, "path": told.decode()} if told else scope, receive, send)
+
+    gate = echo.make_gate(["POST /hooks/{name}"], exempt=["POST /hooks/paid"])
+    routes = [Route("/contact", marked, methods=["POST"]), Route("/hooks/{name}", tell, methods=["POST"])]
+    app = installed(*routes, gate=gate, middleware=[Middleware(Rewriting)])
+    assert post(app, "/hooks/paid").text == "exempt"
+    assert post(app, "/hooks/paid", headers={"X-Original-URL": "/contact"}).status_code == 503
 
 
 def test_an_endpoint_that_is_marked_after_the_start_refuses() -> None:

@@ -56,11 +56,13 @@ class GuardedRoute:
 
     path:      where it was typed, as in `protect[1]`
     if_needed: it need not match anything: a marked view asks for no more than that some route guards it
+    marked:    it is the route of a marked view
     """
 
     path: str
     table: Table
     if_needed: bool = False
+    marked: bool = False
 
     @property
     def match(self) -> str:
@@ -94,7 +96,7 @@ def read_marked(views: Iterable[Route], problems: list[Problem], *, if_needed: b
     """The routes of marked views."""
     for route in views:
         path = f"view {route.match!r}"
-        yield GuardedRoute(path, read_table(route.as_table(), ROUTE, path, problems), if_needed)
+        yield GuardedRoute(path, read_table(route.as_table(), ROUTE, path, problems), if_needed, marked=True)
 
 
 # What is wrong with them

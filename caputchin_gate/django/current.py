@@ -11,10 +11,11 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from django.core.handlers.wsgi import get_path_info
 from django.http import HttpRequest
 
 from caputchin_gate import asgi, wsgi
-from caputchin_gate.doors import decision_in
+from caputchin_gate.doors import decision_at, decision_in
 from caputchin_gate.messages import RequestHead
 from caputchin_gate.verdict import Decision
 
@@ -54,6 +55,17 @@ def record_of(request: HttpRequest) -> Record:
 def decision_of(request: HttpRequest) -> Decision | None:
     """What the gate decided about a request; None where no rule guards it."""
     return decision_in(record_of(request))
+
+
+def decision_at_view(request: HttpRequest) -> Decision | None:
+    """The same for the view that Django has chosen; None also where something behind the gate has changed the path."""
+    record = record_of(request)
+    if "wsgi.input" in record:
+        root_path, path, told = record["SCRIPT_NAME"], record["PATH_INFO"], get_path_info(record) or "/"
+    else:
+        root_path, path = record.get("root_path", ""), record["path"]
+        told = path.removeprefix(request.script_name)
+    return decision_at(record, root_path, path) if request.path_info == told else None
 
 
 def head_in(record: Record) -> RequestHead:

@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.views import View
 
 from caputchin_gate import messages
-from caputchin_gate.django.current import decision_of, head_in, record_of
+from caputchin_gate.django.current import decision_at_view, head_in, record_of
 from caputchin_gate.django.regexes import Pieces
 from caputchin_gate.django.urls import class_of, methods_of, views
 from caputchin_gate.marks import MARK, Mark, MarkedView, MarkOptions, Variable, mark, pattern
@@ -63,7 +63,7 @@ def _marked(view: Any, *, mark: Mark) -> Any:
 
 def _demand(request: HttpRequest, mark: Mark, name: str) -> HttpResponse | None:
     """The refusal, where no decision lets the view run."""
-    decision = mark.decided(request.method, decision_of(request), name)
+    decision = mark.decided(request.method, decision_at_view(request), name)
     return None if mark.lets_run(decision) else http_response(render(decision, head_in(record_of(request))))
 
 

@@ -21,7 +21,7 @@ from caputchin_gate import asgi, wsgi
 from caputchin_gate.django.current import answering, decision_of, record_of
 from caputchin_gate.django.gates import site_gate
 from caputchin_gate.django.marked import http_response
-from caputchin_gate.doors import DECIDED_BY, DECISION
+from caputchin_gate.doors import DECIDED_BY, note
 from caputchin_gate.effects import BodyEnd, LastPiece
 from caputchin_gate.gate import Gate
 from caputchin_gate.kept_body import KeptBody
@@ -110,7 +110,7 @@ class Seen:
                 return None
             case Admit(decision=decision):
                 remove_own_headers(self.request)
-                record_of(self.request).update({DECISION: decision, DECIDED_BY: self._gate})
+                note(record_of(self.request), decision, self._gate, self.head)
                 self.body.hand_over()
                 return None
             case Answer(response=response):

@@ -10,7 +10,7 @@ from typing import Any
 from django.utils.translation import get_language
 from rest_framework.permissions import BasePermission
 
-from caputchin_gate.django.current import decision_of
+from caputchin_gate.django.current import decision_at_view
 from caputchin_gate.marks import MARK, Mark, MarkOptions, mark
 from caputchin_gate.refusals import field_text_of
 
@@ -26,7 +26,9 @@ class IsHuman(BasePermission):
         return type(cls.__name__, (cls,), {MARK: mark({**options, "on_refuse": "pass"})})
 
     def has_permission(self, request: Any, view: Any) -> bool:
-        decision = self.__caputchin_gate_mark__.decided(request.method, decision_of(request), type(view).__qualname__)
+        decision = self.__caputchin_gate_mark__.decided(
+            request.method, decision_at_view(request), type(view).__qualname__
+        )
         if not decision.admitted:
             self.message = field_text_of(decision, get_language())
             self.code = decision.reason.value

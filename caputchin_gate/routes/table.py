@@ -7,8 +7,8 @@ method, target and mount is looked at, except that override headers and `_method
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final, Generic, TypeAlias, TypeVar
 
 from caputchin_gate.errors import ConfigurationError, Problem, nearest
@@ -40,6 +40,7 @@ class Rule(Generic[T]):
     own: the gate answers itself and the application never sees the request, so in its plain spelling the rule comes
         before all others, whatever their order and the mount (threats.md R41)
     if_needed: the rule is for what no earlier one guards, so it may have nothing left to match
+    marked: the rule follows from a mark on a view, and its path may lead to other views too
     """
 
     match: str
@@ -47,6 +48,7 @@ class Rule(Generic[T]):
     method_override: bool = True
     own: bool = False
     if_needed: bool = False
+    marked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +107,19 @@ class _Sighting(Generic[T]):
 
 
 class RouteTable(Generic[T]):
-    """All rules and exemptions. Raises ConfigurationError with every problem of them."""
+    """All rules and exemptions. Raises ConfigurationError with every problem of them.
 
-    def __init__(self, rules: Sequence[Rule[T]], exempt: Sequence[str] = ()) -> None:
+    temper: what the terms of a marked rule become where one that is not marked guards the request too
+    """
+
+    def __init__(
+        self,
+        rules: Sequence[Rule[T]],
+        exempt: Sequence[str] = (),
+        temper: Callable[[T, T], T] = lambda marked, other: marked,
+    ) -> None:
         problems: list[Problem] = []
+        self._temper = temper
         self.rules = tuple(rules)
         self._tree: PathTree[_Guard[T]] = PathTree()
         self._exemptions: PathTree[_Exemption] = PathTree()
@@ -158,7 +169,7 @@ class RouteTable(Generic[T]):
         told: list[Reading[T]] = []
         for some in (views.usual, views.doubled):
             for view, row in self._rows(some, views.plain):
-                picked = (pick for method in methods for pick in _pick(row, method))
+                picked = (pick for method in methods for pick in self._pick(row, method))
                 counts = (pick.rule.match if isinstance(pick, _Guard) else pick.match for pick in picked)
                 met = tuple(guard.rule for guard in row[0])
                 told.append(Reading(view, met, tuple(dict.fromkeys(counts))))
@@ -170,7 +181,7 @@ class RouteTable(Generic[T]):
         if not sighting.complete:
             return Ambiguous("the target has too many readings") if methods & self._guarded_methods else None
         for rows in (sighting.usual, sighting.doubled):
-            picked = [pick for row in rows for method in methods for pick in _pick(row, method)]
+            picked = [pick for row in rows for method in methods for pick in self._pick(row, method)]
             if picked:
                 return _agree(picked, sighting.plain)
         return None
@@ -209,6 +220,26 @@ class RouteTable(Generic[T]):
             pattern = exemption.pattern
             if pattern.form.takes_rest or pattern.ends_with_slash == view.endswith("/"):
                 yield exemption
+
+    def _pick(self, row: _Row[T], method: str) -> Iterator[_Guard[T] | _Exemption]:
+        """What one view has to say about one method: its first rule, or the exemption from it."""
+        guards, exemptions = row
+        first = next((guard for guard in guards if method in guard.methods), None)
+        if first is None:
+            return
+        if not first.rule.own:
+            for exemption in exemptions:
+                if method in exemption.methods:
+                    yield exemption
+                    return
+        yield self._tempered(first, guards, method) if first.rule.marked else first
+
+    def _tempered(self, marked: _Guard[T], guards: Iterable[_Guard[T]], method: str) -> _Guard[T]:
+        for other in guards:
+            if method in other.methods and not other.rule.marked:
+                terms = self._temper(marked.rule.terms, other.rule.terms)
+                return replace(marked, rule=replace(marked.rule, terms=terms))
+        return marked
 
     # Reading the configuration
 
@@ -257,20 +288,6 @@ class RouteTable(Generic[T]):
 
 def _order(guard: _Guard[T]) -> tuple[bool, int]:
     return not guard.rule.own, guard.place
-
-
-def _pick(row: _Row[T], method: str) -> Iterator[_Guard[T] | _Exemption]:
-    """What one view has to say about one method: its first rule, or the exemption from it."""
-    guards, exemptions = row
-    first = next((guard for guard in guards if method in guard.methods), None)
-    if first is None:
-        return
-    if not first.rule.own:
-        for exemption in exemptions:
-            if method in exemption.methods:
-                yield exemption
-                return
-    yield first
 
 
 def _agree(picked: Sequence[_Guard[T] | _Exemption], plain: bool) -> Rule[T] | Exempt | Ambiguous:
