@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import itertools
 import sys
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, Unpack, overload
@@ -75,8 +76,9 @@ def decision_of(request: HTTPConnection) -> Decision | None:
 def install(app: Starlette, gate: Gate, *, templates: Jinja2Templates | None = None) -> None:
     """Put the gate in front of an application, with the rules of its marked endpoints added to the gate's own.
 
-    It stands outside of the middleware that the application has by now, but for CORSMiddleware, without which pages of
-    other origins could not read a refusal. The gate is closed when the application shuts down.
+    It stands outside of the middleware that the application has by now, but inside CORSMiddleware where that is the
+    outermost, without which pages of other origins could not read a refusal. The gate is closed when the application
+    shuts down.
 
     templates: they get `captcha_widget()`, the widget of a guarded form: see `Gate.captcha_widget`
 
@@ -88,8 +90,8 @@ def install(app: Starlette, gate: Gate, *, templates: Jinja2Templates | None = N
         what = "a gate stands in front of this application already"
         raise ConfigurationError([Problem("install", what, "install one gate, once: it may have several providers")])
     app.exception_handlers.setdefault(Refused, answer_refused)
-    place = 1 + max((number for number, cls in enumerate(own) if cls is CORSMiddleware), default=-1)
-    app.user_middleware.insert(place, Middleware(InstalledGate, gate=gate))
+    outermost = len(list(itertools.takewhile(lambda cls: cls is CORSMiddleware, own)))
+    app.user_middleware.insert(outermost, Middleware(InstalledGate, gate=gate))
     if templates is not None:
         templates.env.globals["captcha_widget"] = _for_templates(gate)
 

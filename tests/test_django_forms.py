@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -20,6 +22,7 @@ from caputchin_gate.django.forms import Forms
 from caputchin_gate.refusals.field_texts import FIELD_TEXTS
 from caputchin_gate.refusals.texts import LANGUAGES
 from tests.django_ways import DOOR, WAYS, Site, settings_of, site_gate
+from tests.servers import inherited
 from tests.test_doors import fresh_token, wrong_token
 
 
@@ -354,6 +357,41 @@ def test_an_api_asks_for_a_token_wherever_it_is_marked(way: str, target: str) ->
         assert site.post(target, token).text == '"verified"'
         assert site.post(target, token).status == 403
         assert site.post("/comments/open/").text == '"no decision"'
+
+
+ADMIN = """
+import django
+from django.conf import settings
+
+settings.configure(
+    ROOT_URLCONF=__name__, ALLOWED_HOSTS=["*"], SECRET_KEY="tests", LOGGING_CONFIG=None, USE_TZ=True,
+    INSTALLED_APPS=["django.contrib.contenttypes", "django.contrib.auth", "django.contrib.admin"],
+    MIDDLEWARE=["caputchin_gate.django.GateMiddleware"],
+    CAPUTCHIN_GATE={"provider": {"kind": "caputchin", "verification": "in-process"}, "store": "memory"},
+)
+django.setup()
+
+from django.contrib.admin.forms import AdminAuthenticationForm
+from django.test import Client
+from django.urls import path
+
+from caputchin_gate.django.admin_site import GuardedAdminSite
+
+
+class Own(GuardedAdminSite):
+    login_form = AdminAuthenticationForm
+
+
+urlpatterns = [path("admin/", Own().urls)]
+answer = Client(headers={"accept": "application/json"}).post("/admin/login/", {"username": "ann", "password": "?"})
+print(answer.status_code, answer.json()["error-codes"])
+"""
+
+
+def test_a_login_form_without_a_captcha_tries_no_password_that_was_refused() -> None:
+    """In a process of its own: the admin can't be put into a site that has begun without it."""
+    told = subprocess.run([sys.executable, "-c", ADMIN], capture_output=True, text=True, env=inherited(), check=True)
+    assert told.stdout == "403 ['missing-input-response']\n"
 
 
 def test_an_api_refuses_in_the_framework_s_own_way(way: str) -> None:

@@ -202,6 +202,21 @@ def test_pages_of_other_origins_can_read_a_refusal(before: bool) -> None:
     assert asked.status_code == 200
 
 
+def test_nothing_that_was_there_before_answers_before_the_gate() -> None:
+    class Answering:
+        def __init__(self, app: Any) -> None:
+            self.app = app
+
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            await (PlainTextResponse("too early") if scope["type"] == "http" else self.app)(scope, receive, send)
+
+    app = Starlette(routes=[Route("/contact", marked, methods=["POST"])])
+    app.add_middleware(CORSMiddleware, allow_origins=["https://shop.example"])
+    app.add_middleware(Answering)
+    install(app, make_gate())
+    assert post(app, "/contact").status_code == 403
+
+
 # One decision
 
 

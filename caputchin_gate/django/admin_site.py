@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from django.contrib.admin import AdminSite
 from django.contrib.admin.forms import AdminAuthenticationForm
 from django.core.exceptions import ValidationError
+from django.http import HttpRequest, HttpResponse
 
+from caputchin_gate.django.current import decision_of, head_in, record_of
 from caputchin_gate.django.forms import CaptchaField, CaptchaWidget
-from caputchin_gate.django.marked import require_human
+from caputchin_gate.django.marked import http_response, require_human
+from caputchin_gate.refusals import render
 
 
 class LoginForm(AdminAuthenticationForm):
@@ -27,4 +31,14 @@ class LoginForm(AdminAuthenticationForm):
 class GuardedAdminSite(AdminSite):
     login_form = LoginForm
     login_template = "caputchin_gate/admin_login.html"
-    login = require_human(on_refuse="pass")(AdminSite.login)
+
+    @require_human(on_refuse="pass")
+    @functools.wraps(AdminSite.login)
+    def login(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        """A form of one's own without a captcha would try passwords whatever was decided: then the gate answers."""
+        decision = decision_of(request)
+        fields = getattr(self.login_form, "base_fields", {})
+        takes_refusals = any(isinstance(field, CaptchaField) for field in fields.values())
+        if decision is not None and not (decision.admitted or takes_refusals):
+            return http_response(render(decision, head_in(record_of(request))))
+        return super().login(request, extra_context)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from ipaddress import ip_address
 from urllib.parse import SplitResult, urlsplit
 
-from caputchin_gate.errors import Problem, nearest
+from caputchin_gate.errors import Problem, closest, nearest
 from caputchin_gate.secret import Secret
 
 LONGEST_TIMEOUT = 60.0
@@ -58,7 +58,9 @@ def endpoint_problems(endpoint: object, names: Mapping[str, str], *, allow_http:
         case str() if endpoint in names:
             yield from _address_problems(names[endpoint], allow_http=allow_http)
         case str() if "/" not in endpoint and ":" not in endpoint:
-            yield Problem("endpoint", f"unknown name {endpoint!r}", nearest(endpoint, names) if names else "use a URL")
+            # Not shown unless it is nearly a name: it may be a secret that was pasted into the wrong line.
+            shown = f" {endpoint!r}" if closest(endpoint, names) else ""
+            yield Problem("endpoint", f"unknown name{shown}", nearest(endpoint, names) if names else "use a URL")
         case str():
             yield from _address_problems(endpoint, allow_http=allow_http)
         case _:

@@ -42,6 +42,7 @@ ENDPOINTS = {
     "https://captcha.example\\@canary/": "is not a URL",
     "https://k\u00e4se.example/": "is not a URL",
     "portl": "unknown name 'portl'",
+    "cpt_sec_canary": "unknown name",
 }
 
 
