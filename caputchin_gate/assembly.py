@@ -176,11 +176,9 @@ def warnings_of(configuration: Configuration) -> Iterator[Problem]:
                 what = "a form's token is in the body, which forward-auth never sees"
                 fix = 'with token_from = ["header", "cookie"] a page can carry it in a cookie'
                 yield Problem(route.path, what, fix)
-    own = any(isinstance(provider, InProcessProvider) for provider in configuration.providers.values())
-    needs_store = own or configuration.has_receipts or configuration.limits["submissions_per_minute"] is not None
-    if own and top["allow_test_keys"]:
+    if configuration.verifies_in_process and top["allow_test_keys"]:
         yield Problem("allow_test_keys", "is on: siteverify says yes to secrets that everybody knows")
-    if top["store"] == "memory" and needs_store:
+    if top["store"] == "memory" and configuration.uses_store:
         yield Problem("store", '"memory" knows one process only', 'with several workers use "sqlite"')
     admin = configuration.sidecar["admin"]
     if admin is not None and not admin.is_local:

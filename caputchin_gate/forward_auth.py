@@ -27,8 +27,8 @@ from caputchin_gate.policy import (
     Settings,
     Terms,
     follow,
-    opens_websocket,
     rule_on,
+    rule_on_websocket,
 )
 from caputchin_gate.refusals import NO_STORE
 from caputchin_gate.routes import Rule
@@ -120,10 +120,7 @@ async def advise(asking: RequestHead, proxy: FrontProxy, settings: Settings) -> 
 async def _judge(original: RequestHead, settings: Settings) -> Ruling:
     """What the doors do, for a request that is only described."""
     if _is_handshake(original) and not settings.routes.untouched(original.path, original.raw_path, ""):
-        if opens_websocket(original, settings):
-            return PassOn()
-        decision = Decision(Reason.TOKEN_MISSING, method=original.method, details=("a WebSocket handshake",))
-        return rule_on(decision, original, None, settings)
+        return rule_on_websocket(original, settings)
     found = settings.routes.match(original)
     if isinstance(found, Rule) and isinstance(found.terms, OwnPath) and _is_served(found.terms, original):
         return PassOn()  # a proxy that asks about everything leads these to the gate as well

@@ -19,7 +19,6 @@ from caputchin_gate.assembly import route_table, signing_keys, submission_limit,
 from caputchin_gate.client_address import TrustedProxies, client_of, looks_proxied
 from caputchin_gate.clock import Clock
 from caputchin_gate.config import Configuration
-from caputchin_gate.config.provider_tables import InProcessProvider
 from caputchin_gate.decision_log import log_decision, words_of
 from caputchin_gate.drivers import Ended, World, ano_body, arun, no_body, run, run_ahead
 from caputchin_gate.effects import AnyEffect, BodyEnd, Effect, LastPiece
@@ -38,11 +37,10 @@ from caputchin_gate.policy import (
     Ruling,
     Settings,
     Terms,
-    judge,
+    decide_token,
     not_refused,
-    opens_websocket,
-    rehearsed,
     rule_on,
+    rule_on_websocket,
 )
 from caputchin_gate.providers import Upstream
 from caputchin_gate.routes import Exempt, Rule
@@ -95,7 +93,7 @@ class Gate:
         self._world = World(HttpClient(connections=configuration.limits["verifications"]), self._store)
         self.budget = Budget(configuration.limits["kept_bytes"])
         trusted = TrustedProxies(top["trusted_proxies"], top["forwarded_header"])
-        in_process = any(isinstance(provider, InProcessProvider) for provider in configuration.providers.values())
+        in_process = configuration.verifies_in_process
         log_key = os.urandom(16)
         endpoints = None
         if in_process:
@@ -119,18 +117,13 @@ class Gate:
             log_key=log_key,
         )
         self._guards = bool(configuration.routes)
-        upstreams = [provider for provider in configuration.providers.values() if isinstance(provider, Upstream)]
-        self.uses_store = (
-            in_process or configuration.has_receipts or not all(provider.single_use for provider in upstreams)
-        )
         self._is_asked = top["forward_auth"] is not None
         self.serves_own_paths = in_process or self._is_asked
         self._own_paths = configuration.in_process["mount"] + "/" if self.serves_own_paths else None
         self.body_timeout: float = configuration.limits["body_timeout"]
         self.untouched = self._settings.routes.untouched
         self.trusted_proxies = trusted
-        tells_clients_apart = in_process or configuration.has_receipts or self._settings.submissions is not None
-        self._expects_no_proxy = tells_clients_apart and not top["trusted_proxies"]
+        self._expects_no_proxy = _expects_no_proxy(configuration)
         self.warnings = tuple(map(placed, warnings_of(configuration)))
         for warning in self.warnings:
             tell(logging.WARNING, "setting-warning", warning)
@@ -140,7 +133,7 @@ class Gate:
     def verify(self, token: str | None, *, remote_ip: str | None = None, email: str | None = None) -> Verdict:
         """Verify one token with the default provider, blocking. The token is spent by it.
 
-        An outage or a wrong secret is a verdict, never an exception. Match it: every verdict is a true value.
+        An outage or a wrong secret is a verdict, never an exception. Match it: a verdict is neither true nor false.
 
         token: what the form had, whatever that was; None is a token that is missing
         remote_ip: the visitor's address, for providers that ask for it and for challenges that are bound to it
@@ -153,18 +146,13 @@ class Gate:
         return await arun(self._by_hand(token, Visitor(remote_ip, email)), self._world)
 
     def decide(self, token: str | None, *, remote_ip: str | None = None) -> Decision:
-        """Verify one token and decide about it, as a route without options of its own does: for what guards a form
-        where no route does. Everybody who hears of decisions hears of this one. It blocks.
+        """Verify one token and decide about it, as a route without options of its own does: for a form that no route
+        guards. It is counted and reported like any other decision. It blocks.
         """
         terms = Terms((self._default,), Places(()), admit_outages=self._configuration.top["on_outage"] == "admit")
         typed = token.strip() if isinstance(token, str) else ""
         try:
-            if (known := rehearsed(terms, self._settings)) is not None:
-                decision = known
-            elif typed:
-                decision = run(judge(typed, None, Visitor(remote_ip), terms, self._settings), self._world)
-            else:
-                decision = Decision(Reason.TOKEN_MISSING)
+            decision = run(decide_token(typed, Visitor(remote_ip), terms, self._settings), self._world)
         except Exception as failure:
             tell_broken(failure)
             decision = Decision(Reason.UNAVAILABLE, details=(type(failure).__name__,))
@@ -209,6 +197,11 @@ class Gate:
     def store_use(self) -> tuple[int, int]:
         """How often the store was asked by asynchronous doors, and how often it did not answer."""
         return self._world.store_operations, self._world.store_failures
+
+    @property
+    def uses_store(self) -> bool:
+        """Whether a decision may depend on the store."""
+        return self._configuration.uses_store
 
     async def store_answers(self) -> bool:
         """Whether the store can be reached now; asking it changes nothing."""
@@ -300,6 +293,7 @@ class Gate:
         routes = route_table(configuration, self._verifiers, self._endpoints, self._store)
         other._settings = replace(self._settings, routes=routes)
         other._guards = bool(configuration.routes) or forms
+        other._expects_no_proxy = _expects_no_proxy(configuration)
         other.untouched = routes.untouched
         known = {replace(warning, place=None) for warning in self.warnings}
         added = tuple(warning for warning in warnings_of(configuration) if warning not in known)
@@ -415,7 +409,7 @@ class Gate:
 
     def opens_websocket(self, head: RequestHead) -> bool:
         """Whether a handshake to a path that some rule guards may pass all the same (threats.md R7)."""
-        return opens_websocket(head, self._settings)
+        return not isinstance(self._report(rule_on_websocket(head, self._settings), head), Answer)
 
     def on_decision(self, listener: Callable[[Decision], T]) -> Callable[[Decision], T]:
         """Call `listener` with each decision about a guarded request. Usable as a decorator.
@@ -461,6 +455,16 @@ class Gate:
             await self._store.aclose()
         else:
             self._store.close()
+
+
+def _expects_no_proxy(configuration: Configuration) -> bool:
+    """Whether it matters who a client is, and each is believed to connect by itself."""
+    matters = (
+        configuration.verifies_in_process
+        or configuration.has_receipts
+        or configuration.limits["submissions_per_minute"] is not None
+    )
+    return matters and not configuration.top["trusted_proxies"]
 
 
 def load_gate(path: str | Path | None = None, *, must_guard: bool = False) -> Gate:

@@ -46,6 +46,8 @@ class GateOptions(TypedDict, total=False):
     send_remote_ip: bool
     on_fail_open: Literal["policy", "accept", "reject"]
     max_score: float
+    min_score: float
+    version: Literal["v2", "v3"]
     attempts: int
     site_key: str
     token_pattern: str

@@ -92,12 +92,9 @@ def mark(options: MarkOptions | Mapping[str, Any]) -> Mark:
     methods = named.pop("methods", None)
     if isinstance(methods, str):
         methods = methods.split("|")
-    try:
-        Route("/", **named)
-    except TypeError:
-        unknown = sorted(set(named) - set(MarkOptions.__annotations__)) or ["match"]
-        problems = [Problem(f"require_human: {name}", "is no option of a route") for name in unknown]
-        raise ConfigurationError(problems) from None
+    unknown = sorted(named.keys() - MarkOptions.__annotations__.keys())
+    if unknown:
+        raise ConfigurationError([Problem(f"require_human: {name}", "is no option of a route") for name in unknown])
     return Mark(frozenset(map(str.upper, methods)) if methods is not None else None, named)
 
 

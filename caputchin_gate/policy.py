@@ -136,12 +136,14 @@ async def follow(found: Guarding | None, head: RequestHead, settings: Settings) 
             return rule_on(decision, head, terms, settings)
 
 
-def opens_websocket(head: RequestHead, settings: Settings) -> bool:
+def rule_on_websocket(head: RequestHead, settings: Settings) -> Ruling:
     """A handshake carries no token: to a path that some rule guards, only an exemption lets it through (R7)."""
     found = [settings.routes.match(replace(head, method=method)) for method in ("GET", "POST")]
-    return any(isinstance(match, Exempt) for match in found) and all(
-        match is None or isinstance(match, Exempt) for match in found
-    )
+    is_exempt = any(isinstance(match, Exempt) for match in found)
+    if is_exempt and all(match is None or isinstance(match, Exempt) for match in found):
+        return PassOn()
+    decision = Decision(Reason.TOKEN_MISSING, method=head.method, details=("a WebSocket handshake",))
+    return rule_on(decision, head, None, settings)
 
 
 def rule_on(decision: Decision, head: RequestHead, terms: Terms | None, settings: Settings) -> Ruling:
@@ -167,37 +169,45 @@ def not_refused(decision: Decision) -> Decision:
 
 async def decide(head: RequestHead, terms: Terms, settings: Settings, route: str | None = None) -> Decision:
     """Use the receipt if there is one, else find the token and have it verified; decide."""
-    if (decision := rehearsed(terms, settings)) is not None:
-        return replace(decision, route=route, method=head.method)
     monotonic = settings.verification.clock.monotonic
     started = monotonic()
-    if settings.submissions is not None:
-        client = client_of(head, settings.trusted_proxies)
-        pause = await over_limit(client, settings.submissions, settings.verification.clock.now())
-        if pause is not None:
-            elapsed = monotonic() - started
-            return Decision(Reason.RATE_LIMITED, route=route, method=head.method, elapsed=elapsed, retry_after=pause)
+    decision = await _decision_about(head, terms, settings)
+    return replace(decision, route=route, method=head.method, elapsed=monotonic() - started)
+
+
+async def _decision_about(head: RequestHead, terms: Terms, settings: Settings) -> Decision:
+    if (decision := rehearsed(terms, settings)) is not None:
+        return decision
+    client = client_of(head, settings.trusted_proxies)
+    if (decision := await _limited(client, settings)) is not None:
+        return decision
     receipt = await use_receipt(head, terms.receipts, settings) if terms.receipts is not None else None
     if receipt is not None:
-        return Decision(
-            Reason.RECEIPT,
-            route=route,
-            method=head.method,
-            elapsed=monotonic() - started,
-            token_digest=_digest(receipt.uses[0], settings),
-        )
+        return Decision(Reason.RECEIPT, token_digest=_digest(receipt.uses[0], settings))
     match await find_token(head, terms):
         case Found(candidate=candidate):
-            visitor = Visitor(client_of(head, settings.trusted_proxies))
-            decision = await judge(candidate.value, candidate.field, visitor, terms, settings)
-            return replace(decision, route=route, method=head.method, elapsed=monotonic() - started)
+            return await judge(candidate.value, candidate.field, Visitor(client), terms, settings)
         case Missing():
-            return Decision(Reason.TOKEN_MISSING, route=route, method=head.method, elapsed=monotonic() - started)
+            return Decision(Reason.TOKEN_MISSING)
         case Refused(reason=reason, why=why, status=status):
-            elapsed = monotonic() - started
-            return Decision(
-                reason, route=route, method=head.method, elapsed=elapsed, http_status=status, details=(why,)
-            )
+            return Decision(reason, http_status=status, details=(why,))
+
+
+async def decide_token(token: str, visitor: Visitor, terms: Terms, settings: Settings) -> Decision:
+    """Decide about a token that is there already, where no route guards the form that it came with."""
+    if (decision := rehearsed(terms, settings)) is not None:
+        return decision
+    if (decision := await _limited(visitor.address, settings)) is not None:
+        return decision
+    return await judge(token, None, visitor, terms, settings) if token else Decision(Reason.TOKEN_MISSING)
+
+
+async def _limited(client: str | None, settings: Settings) -> Decision | None:
+    """The refusal of a client that submits too often."""
+    if settings.submissions is None:
+        return None
+    pause = await over_limit(client, settings.submissions, settings.verification.clock.now())
+    return Decision(Reason.RATE_LIMITED, retry_after=pause) if pause is not None else None
 
 
 def rehearsed(terms: Terms, settings: Settings) -> Decision | None:

@@ -82,10 +82,13 @@ def install(app: Starlette, gate: Gate, *, templates: Jinja2Templates | None = N
 
     templates: they get `captcha_widget()`, the widget of a guarded form: see `Gate.captcha_widget`
 
-    Raises ConfigurationError when there is a gate already. That nothing is protected, or a mark can't be kept, stops
-    the application's start.
+    Raises ConfigurationError when the application has started, or there is a gate already. That nothing is protected,
+    or a mark can't be kept, stops the application's start.
     """
     own: list[object] = [middleware.cls for middleware in app.user_middleware]
+    if app.middleware_stack is not None:
+        what = "the application has started, and takes no middleware any more"
+        raise ConfigurationError([Problem("install", what, "call it where the application is made")])
     if _is_guarded(app):
         what = "a gate stands in front of this application already"
         raise ConfigurationError([Problem("install", what, "install one gate, once: it may have several providers")])

@@ -45,7 +45,7 @@ SILENCE: Final = 5.0  # seconds in which a store that did not answer is not aske
 REPUTATIONS: Final = 10  # wrong tokens a second that are kept against a network, so that a flood can't fill a store
 KNOWN_BAD: Final = 4096  # client networks of a bad reputation that a process remembers by itself
 LOOKS: Final = 10  # challenges a second of which it is found out who asks: a sample, so that a flood costs little
-COUNTED: Final = 5  # challenges of a client network in its minute; what one asks for beyond makes its own harder alone
+COUNTED: Final = 5  # challenges of a client network in its minute; those beyond make only its own harder
 
 # The tokens that count as failed: those that could have been ours. What has not even the shape of one does not.
 WRONG: Final = frozenset({Reason.TOKEN_REJECTED, Reason.TOKEN_EXPIRED, Reason.TOKEN_USED, Reason.TOKEN_ELSEWHERE})
@@ -161,7 +161,7 @@ class Traffic:
     ) -> Hardening | Full:
         """A client asks for a challenge: how hard the site is at this moment, or that nobody gets one.
 
-        step: the how many-th of its network in its minute
+        step: which one it is of its network in its minute, counted from 1
         """
         site = self._sites.get(site_key)
         if site is None:

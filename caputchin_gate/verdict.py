@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import field
 from enum import StrEnum
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NoReturn, TypeAlias
 
 from caputchin_gate.values import value
 
@@ -92,6 +92,8 @@ class Cause(StrEnum):
     """It answered with a status that says nothing about the token."""
     UNREADABLE = "unreadable"
     """Its answer can't be read, or is none that it documents."""
+    BROKEN = "broken"
+    """Its answer could not be read for a mistake of ours."""
     RATE_LIMITED = "rate-limited"
     """It was asked too often."""
     FAIL_OPEN = "fail-open"
@@ -105,12 +107,25 @@ class Cause(StrEnum):
 
 
 # The provider's troubles. The outage policy may admit these and nothing else: limits, ours and the provider's, can be
-# provoked by anybody, and a store that can't claim would let one token in twice (threats.md D13).
-OUTAGES: Final = frozenset(Cause) - {Cause.OVERLOADED, Cause.RATE_LIMITED, Cause.STORE}
+# provoked by anybody, a mistake of ours admits nobody, and a store that can't claim would let one token in twice
+# (threats.md R5, D13).
+OUTAGES: Final = frozenset(
+    {Cause.TIMEOUT, Cause.CONNECTION, Cause.TLS, Cause.STATUS, Cause.UNREADABLE, Cause.FAIL_OPEN, Cause.BREAKER}
+)
+
+
+class Matched:
+    """What is to be matched. That nobody takes a refusal for a yes, because it is an object, it has no truth value."""
+
+    __slots__ = ()
+
+    def __bool__(self) -> NoReturn:
+        name = type(self).__name__
+        raise TypeError(f"{name} is neither true nor false: match it, or ask for isinstance(..., Passed) or .admitted")
 
 
 @value
-class Passed:
+class Passed(Matched):
     """The provider vouches for the token. What it does not report is None.
 
     provider:  its kind, as "caputchin"
@@ -130,7 +145,7 @@ class Passed:
 
 
 @value
-class Failed:
+class Failed(Matched):
     """A definitive no about this token.
 
     reason: one of the refusing reasons
@@ -142,7 +157,7 @@ class Failed:
 
 
 @value
-class Unavailable:
+class Unavailable(Matched):
     """Nobody could say whether the token is good.
 
     cause:       why
@@ -156,7 +171,7 @@ class Unavailable:
 
 
 @value
-class Misconfigured:
+class Misconfigured(Matched):
     """Our secret, plan, domain list or request is wrong: the operator must act, the visitor can't.
 
     codes: the provider's own words, for the log
@@ -169,7 +184,7 @@ Verdict: TypeAlias = Passed | Failed | Unavailable | Misconfigured
 
 
 @value
-class Decision:
+class Decision(Matched):
     """What the gate does with a request.
 
     reason:       why; whether the request is admitted follows from it alone

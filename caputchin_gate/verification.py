@@ -17,6 +17,7 @@ from caputchin_gate.client_address import network_of
 from caputchin_gate.clock import Clock
 from caputchin_gate.effects import Call, Claim, Claimed, ClaimResult, NoReply, Sleep, StoreDown
 from caputchin_gate.engines import FORGED, LEEWAY, Engine, Solved
+from caputchin_gate.events import tell_broken
 from caputchin_gate.messages import HttpReply
 from caputchin_gate.providers import Retry, Submission, Upstream, token_key
 from caputchin_gate.quotas import Quota
@@ -335,11 +336,12 @@ async def _call(provider: Upstream, token: str, visitor: Visitor, shared: Verifi
 
 
 def _read(provider: Upstream, reply: HttpReply) -> Verdict | Retry:
-    """A reply may be anything: one that a provider's reading was not prepared for is no verdict."""
+    """A reply may be anything. One that a provider's reading was not prepared for is no verdict, and admits nobody."""
     try:
         return provider.read(reply)
     except Exception as failure:
-        return Unavailable(Cause.UNREADABLE, codes=(type(failure).__name__,))
+        tell_broken(failure, f"an answer of {provider.kind} could not be read")
+        return Unavailable(Cause.BROKEN, codes=(type(failure).__name__,))
 
 
 def without_echoes(verdict: Verdict, *hidden: str) -> Verdict:

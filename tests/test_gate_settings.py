@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,10 @@ import pytest
 
 from caputchin_gate import ConfigurationError, Gate, Route, load_gate
 from caputchin_gate.config.settings import ROUTE
+from caputchin_gate.gate_options import GateOptions
 from caputchin_gate.messages import RequestHead
 from caputchin_gate.policy import Terms
+from caputchin_gate.providers import kinds, load
 from caputchin_gate.receipt import Receipts
 from caputchin_gate.routes import Ambiguous, Rule
 
@@ -395,6 +398,25 @@ def test_the_memory_store_is_warned_about_where_it_is_used() -> None:
     assert not any(memory in str(warning) for warning in Gate(**{**UPSTREAM, "store": "memory"}).warnings)
     assert [memory in str(warning) for warning in Gate(**WITH_RECEIPT).warnings].count(True) == 1
     assert [memory in str(warning) for warning in Gate(**IN_PROCESS, receipt="2m").warnings].count(True) == 1
+    not_single_use = Gate(provider="gotcha", secret="a" * 40, protect=["POST /x"], store="memory")
+    assert [memory in str(warning) for warning in not_single_use.warnings].count(True) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "uses_store"),
+    [
+        ({}, False),
+        ({"receipt": "2m"}, True),
+        ({"limits": {"submissions_per_minute": 3}}, True),
+    ],
+)
+def test_the_store_counts_where_a_decision_may_depend_on_it(options: dict[str, Any], uses_store: bool) -> None:
+    assert Gate(**{**UPSTREAM, "store": "memory", **options}).uses_store is uses_store
+
+
+def test_every_option_of_every_provider_is_an_option_of_the_gate() -> None:
+    of_providers = {field.name for kind in kinds() for field in dataclasses.fields(load(kind))}
+    assert of_providers - GateOptions.__annotations__.keys() == set()
 
 
 def test_a_target_that_two_routes_with_receipts_claim_is_refused() -> None:

@@ -12,13 +12,13 @@ from caputchin_gate.client_address import TrustedProxies
 from caputchin_gate.clock import Clock
 from caputchin_gate.effects import BodyEnd, Call, Claim, Claimed, ClaimResult, NoReply, ReadBody, Sleep, StoreDown
 from caputchin_gate.messages import HttpReply, RequestHead
-from caputchin_gate.policy import Admit, Settings, Terms, decide, rule_on
+from caputchin_gate.policy import Admit, Answer, OwnPath, PassOn, Settings, Terms, decide, rule_on, rule_on_websocket
 from caputchin_gate.providers import Upstream
 from caputchin_gate.providers.caputchin import Caputchin
 from caputchin_gate.providers.gotcha import GotCHA
 from caputchin_gate.providers.procaptcha import Procaptcha
 from caputchin_gate.receipt import Receipts
-from caputchin_gate.routes import RouteTable
+from caputchin_gate.routes import RouteTable, Rule
 from caputchin_gate.tokens import Places
 from caputchin_gate.verdict import Cause, Decision, Passed, Reason
 from caputchin_gate.verification import Demands, InFlight, Verification, Visitor, verify
@@ -272,6 +272,26 @@ class TestRetries:
         watch.time += self.PROCAPTCHA.timeout
         conversation.expect(Call, reply(503))
         assert conversation.end().reason is Reason.UNAVAILABLE
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "report_only", "ruling"),
+    [
+        ("GET", "/contact", False, Answer),
+        ("GET", "/contact", True, Admit),
+        ("CONNECT", "/contact", False, Answer),
+        ("GET", "/hooks/paid", False, PassOn),
+        ("GET", "/hooks/other", False, Answer),
+    ],
+)
+def test_a_handshake_carries_no_token(method: str, path: str, report_only: bool, ruling: type[object]) -> None:
+    rules: list[Rule[Terms | OwnPath]] = [Rule("/contact", terms()), Rule("/hooks/{name}", terms())]
+    routes = RouteTable(rules, ["* /hooks/paid"])
+    ruled = rule_on_websocket(RequestHead(method, path), replace(settings(), routes=routes, report_only=report_only))
+    assert isinstance(ruled, ruling)
+    if not isinstance(ruled, PassOn):
+        assert ruled.decision is not None
+        assert ruled.decision.details == ("a WebSocket handshake",) or report_only
 
 
 class TestBreaker:

@@ -372,6 +372,13 @@ def test_without_lifespan_the_first_request_tells() -> None:
         TestClient(installed(Route("/", tell))).get("/")
 
 
+def test_an_application_that_has_started_takes_no_gate() -> None:
+    app = Starlette(routes=[Route("/contact", tell, methods=["POST"])])
+    assert post(app, "/contact").text == "no decision"
+    with pytest.raises(ConfigurationError, match="has started"):
+        install(app, make_gate("POST /contact"))
+
+
 def test_a_mark_on_a_page_alone_does_not_start() -> None:
     with (
         pytest.raises(ConfigurationError, match="view tell: answers GET, HEAD"),

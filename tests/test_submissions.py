@@ -159,6 +159,13 @@ def test_forward_auth_counts_the_visitor_and_not_the_proxy() -> None:
     assert ask("203.0.113.8") == 403
 
 
+def test_a_token_that_is_decided_about_by_hand_counts_too() -> None:
+    site = Site()
+    reasons = [site.gate.decide("forged", remote_ip="203.0.113.9").reason for _ in range(4)]
+    assert reasons == [Reason.TOKEN_MALFORMED] * 3 + [Reason.RATE_LIMITED]
+    assert site.gate.decide("forged", remote_ip="198.51.100.9").reason is Reason.TOKEN_MALFORMED
+
+
 def test_receipts_do_not_lift_it() -> None:
     conversation = Conversation(over_limit("203.0.113.7", LIMIT, NOW))
     conversation.expect(Count, Counted(4, NOW + 1))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from caputchin_gate.asn import open_datacenters
-from caputchin_gate.config.provider_tables import Provider, read_providers
+from caputchin_gate.config.provider_tables import InProcessProvider, Provider, read_providers
 from caputchin_gate.config.route_tables import GuardedRoute, Route, read_marked, read_routes, route_problems
 from caputchin_gate.config.settings import SITE, TOP
 from caputchin_gate.config.site_problems import site_problems
@@ -19,6 +19,7 @@ from caputchin_gate.config.tables import Table, read_table
 from caputchin_gate.engines.cap_work import Work
 from caputchin_gate.errors import ConfigurationError, Problem
 from caputchin_gate.hardening import Thresholds
+from caputchin_gate.providers import Upstream
 from caputchin_gate.traffic import Watch
 
 NOTHING_PROTECTED: Final = Problem("protect", "nothing is protected", 'add protect = ["POST /contact"]')
@@ -69,6 +70,19 @@ class Configuration:
     @property
     def has_receipts(self) -> bool:
         return any(route.option("receipt", self.top) for route in self.routes)
+
+    @property
+    def verifies_in_process(self) -> bool:
+        return any(isinstance(provider, InProcessProvider) for provider in self.providers.values())
+
+    @property
+    def uses_store(self) -> bool:
+        """Whether something is remembered: used tokens, receipts, or how often a client submitted."""
+        return (
+            self.has_receipts
+            or self.limits["submissions_per_minute"] is not None
+            or not all(isinstance(one, Upstream) and one.single_use for one in self.providers.values())
+        )
 
 
 def read(typed: Table, *, must_guard: bool = False) -> Configuration:

@@ -9,8 +9,8 @@
 
     decision_of(request).reason
 
-The rules of the marked views are known when the site starts. The admin's login is in `admin.py`, the permission of
-Django REST framework in `rest_framework.py`, the form field in `forms.py`.
+The rules of the marked views are known when the site starts. The admin's login is in `admin_login.py`, the permission
+of Django REST framework in `rest_framework.py`, the form field in `forms.py`.
 """
 
 from caputchin_gate.django.current import decision_of

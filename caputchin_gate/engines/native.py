@@ -95,7 +95,7 @@ class NativeChallenges:
     lifetime: seconds in which a challenge has to be solved and sent.
     binding: whether the client network that asked for a challenge has to be the one that redeems it.
     cap, multipliers: the difficulty (`difficulty.py`).
-    hosts: those that the site's pages are on, the likeliest first; a token of any other host is not told apart.
+    hosts: those that the site's pages are on, the likeliest first; of a token for any other host it is not known which.
     """
 
     def __init__(

@@ -161,7 +161,7 @@ class RouteTable(Generic[T]):
         return read is not None and method_of(method) in guarded_by(read[1], rule.method_override)
 
     def readings(self, head: RequestHead) -> list[Reading[T]]:
-        """Why `match` decides as it does: the views that meet rules. None where there are too many to look at."""
+        """Why `match` decides as it does: the views that meet rules. Empty where there are too many to look at."""
         views = views_of(head.path, head.raw_path, head.root_path)
         if views is None:
             return []

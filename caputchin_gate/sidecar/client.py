@@ -68,8 +68,6 @@ class ClientConnection(asyncio.Protocol):
         "transport",
     )
 
-    """seated_as: the peer under which it was counted in before it was made; with a handshake that is early"""
-
     def __init__(self, relay: Relay, *, tls: bool = False, seated_as: str | None = None) -> None:
         self._relay = relay
         self._tls = tls

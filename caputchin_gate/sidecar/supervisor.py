@@ -26,7 +26,7 @@ from typing import Final
 
 from caputchin_gate.addresses import Address
 from caputchin_gate.errors import ConfigurationError
-from caputchin_gate.events import tell
+from caputchin_gate.events import tell, tell_broken
 from caputchin_gate.sidecar import reports, worker
 from caputchin_gate.sidecar.admin_side import AdminSide
 from caputchin_gate.sidecar.child import HANDLED, SHORT_LIFE, Child, NoRoom, fork_child
@@ -148,6 +148,9 @@ class Supervisor:
             self._refuse_reload("; ".join(map(str, failure.problems)))
         except CantListen as failure:
             self._refuse_reload(str(failure))
+        except Exception as failure:  # whatever breaks, those that serve go on
+            tell_broken(failure, "the new settings could not be read")
+            self._refuse_reload(type(failure).__name__)
         else:
             self._begin(service)
 
@@ -292,6 +295,7 @@ class Supervisor:
         if not self._failed:
             tell(logging.INFO, "stop", "ending; what is in flight is finished first")
         self._ending = True
+        self._next, self._give_up_at = None, math.inf
         self._manager.stopping()
         self._replace_at.clear()
         self._kill_at = time.monotonic() + self._current.settings.timeouts.drain + KILL_AFTER
@@ -303,7 +307,7 @@ class Supervisor:
         first = min(
             self._give_up_at, self._kill_at, self._manager.beat_at, self._admin.due_at, *self._replace_at, math.inf
         )
-        return None if first is math.inf else max(0.0, first - time.monotonic())
+        return None if first == math.inf else max(0.0, first - time.monotonic())
 
     def _look_at_the_clock(self) -> None:
         now = time.monotonic()
