@@ -159,7 +159,7 @@ verification = "in-process"
             GOOD.replace('"memory"', "7").replace("in-process", "someday").encode(),
             ["gate.toml:3:1: store: is not a text", "gate.toml:6:1: provider.verification: is neither"],
         ),
-        (b'protect = ["/x"]\n[provider]\nkind = "caputchn"\n', ["did you mean 'caputchin'?"]),
+        (b'protect = ["/x"]\n[provider]\nkind = "caputchn"\n', ["did you mean 'caputchin'?", "secret: is missing"]),
         (b'protect = ["/x"]\n[provider]\nkind = "caputchin"\nsecret = { env = "UNSET_" }\n', ["UNSET_ is not set"]),
     ],
 )

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from caputchin_gate import ConfigurationError, Gate, Route, load_gate
+from caputchin_gate import ConfigurationError, Gate, Route, config, load_gate
 from caputchin_gate.config.settings import ROUTE
 from caputchin_gate.messages import RequestHead
 from caputchin_gate.policy import Terms
@@ -252,6 +252,55 @@ def test_all_problems_are_reported_at_once() -> None:
     text = problems(provider="caputchin", secret="cpt_pub_x", timeout="soon", on_outage="yes", mod="report")
     for setting in ("provider.secret", "provider.timeout", "on_outage", "mod: unknown key"):
         assert setting in text
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [
+        ({"kind": "turnstil"}, {"secret", "timeout", "foo"}),
+        ({"kind": "turnstile", "verification": "upstrem"}, {"secret", "timeout", "foo"}),
+        ({"kind": "caputchn", "verification": "in-proces"}, {"secret", "timeout", "foo"}),
+        ({"kind": "nonsense"}, {"secret", "timeout"}),
+        ({"kind": 7}, {"secret", "timeout"}),
+        ({"knid": "turnstile"}, {"secret", "timeout"}),
+        ({"kind": "cap", "verification": "nonsense"}, {"secret", "timeout"}),
+    ],
+)
+def test_a_mistyped_kind_or_verification_hides_no_other_problem_of_its_table(
+    kind: dict[str, Any], settings: set[str]
+) -> None:
+    table = {**kind, "secret": {"env": "NO_SUCH_VARIABLE"}, "timeout": "5 parsecs", "foo": 1}
+    with pytest.raises(ConfigurationError) as caught:
+        Gate(provider=table, protect=["POST /contact"])
+    told = {problem.setting.removeprefix("provider.") for problem in caught.value.problems}
+    assert told - {"kind", "knid", "verification"} == settings
+    assert told & {"kind", "verification"}
+
+
+@pytest.mark.parametrize(
+    ("key", "what"),
+    [
+        ("foo", "provider.foo: unknown key; known: "),
+        ("token_feild", "provider.token_feild: unknown key; did you mean 'token_field'?"),
+        ("verificaton", "provider.verificaton: unknown key; did you mean 'verification'?"),
+        ("timeout", "provider.timeout: has no meaning with in-process verification; remove it"),
+    ],
+)
+def test_in_process_a_mistyped_key_is_told_from_one_that_has_no_meaning(key: str, what: str) -> None:
+    table = {"kind": "caputchin", "verification": "in-process", key: 1}
+    with pytest.raises(ConfigurationError) as caught:
+        Gate(provider=table, protect=["POST /contact"])
+    (problem,) = caught.value.problems
+    assert str(problem).startswith(what)
+
+
+@pytest.mark.parametrize("secret", [{"env": "NO_SUCH_VARIABLE"}, "short", 7])
+def test_a_site_whose_secret_can_t_be_read_is_a_reason_to_serve_all_the_same(secret: object) -> None:
+    sites = [{"site_key": "shop", "secret": secret}]
+    provider = {"kind": "caputchin", "verification": "in-process"}
+    with pytest.raises(ConfigurationError) as caught:
+        config.read({"provider": provider, "in_process": {"sites": sites}}, must_guard=True)
+    assert [problem.setting for problem in caught.value.problems] == ["in_process.sites[0].secret"]
 
 
 def test_a_route_has_exactly_the_keys_of_a_route_table() -> None:

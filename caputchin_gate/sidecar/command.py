@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from caputchin_gate import __version__, config, service_log
+from caputchin_gate import __version__, service_log
 from caputchin_gate.config.sources import gather
 from caputchin_gate.errors import ConfigurationError, Problem
 from caputchin_gate.events import tell
@@ -36,7 +36,7 @@ def prepare(path: str, typed: Mapping[str, Any], log: ServiceLog, *, alone: bool
     """Read and check everything. Raises ConfigurationError."""
     source = gather(path, os.environ, {f"sidecar.{key}": value for key, value in typed.items()})
     with source.placing():
-        configuration = config.read(source.tables, must_guard=True)
+        configuration = source.read(must_guard=True)
         settings = relay_settings(configuration, alone=alone)
         if settings.admin is not None:
             _have_admin()

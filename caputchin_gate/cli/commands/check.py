@@ -6,7 +6,7 @@ import argparse
 import os
 from dataclasses import replace
 
-from caputchin_gate import ConfigurationError, Gate, config
+from caputchin_gate import ConfigurationError, Gate
 from caputchin_gate.cli.parser import Group, add_file
 from caputchin_gate.cli.terminal import DONE, FINDING, complain, list_problems, one_line
 from caputchin_gate.config.sources import gather
@@ -42,7 +42,7 @@ def _checked(file: str) -> Gate:
     """The gate of a file, and all that the sidecar would find wrong with it, too."""
     source = gather(file, os.environ)
     with source.placing():
-        configuration = config.read(source.tables, must_guard=True)
+        configuration = source.read(must_guard=True)
         settings = relay_settings(configuration, alone=not configuration.sidecar["upstream"])
         problems: list[Problem] = []
         for context in (listening_context, upstream_context):
