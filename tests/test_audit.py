@@ -323,6 +323,26 @@ def test_what_it_can_not_look_into_is_open_unless_a_rule_guards_all_of_it() -> N
     assert not of(unknown, "/{rest:path}").standing(Standing.UNPROTECTED)
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        "def app(environ, start_response): ...",
+        "async def app(scope, receive, send): ...",
+        "def app(*arguments, **named): ...",
+        "class app:\n    def __init__(self, scope): ...",
+        "class App:\n    def __call__(self, environ, start_response): ...\napp = App()",
+    ],
+)
+def test_whatever_takes_a_request_may_be_an_application(
+    content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tmp_path.joinpath("unusual.py").write_text(content)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    assert callable(load("unusual"))
+    monkeypatch.delitem(sys.modules, "unusual")
+
+
 @pytest.mark.parametrize("rule", ["POST /users/x", "POST /users/7", "POST /users/qz"])
 def test_a_rule_for_one_value_of_a_variable_is_none_for_all(rule: str) -> None:
     assert "/users/{user}" in {row.path for row in of(SHOP, rule).standing(Standing.UNPROTECTED)}
@@ -425,6 +445,12 @@ BROKEN = {
     "empty": ("", "empty has neither application nor app"),
     "empty:site": ("", "empty has no site"),
     "empty:make()": ("def make(): raise KeyError('x')", "empty:make() failed: KeyError: 'x' (empty.py:1)"),
+    "three:app": ("app = 3", "three:app is no application but of type int"),
+    "none": ("app = None", "none:app is None"),
+    "none:make()": ("def make(): pass", "none:make() is None"),
+    "maker:make": ("def make(debug=False, **more): pass", "maker:make is a function; write maker:make()"),
+    "maker": ("class app: pass", "maker:app is a class; write maker:app()"),
+    "other:os": ("import os", "other:os is no application but of type module"),
     "empty:make(1)": ("", "is no application: write it like"),
     "../empty": ("", "is no application: write it like"),
 }

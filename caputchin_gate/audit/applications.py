@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator
 from importlib import import_module
-from types import CellType, MethodType, ModuleType
+from types import CellType, FunctionType, MethodType, ModuleType
 from typing import Any, Final
 
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
@@ -36,12 +37,12 @@ def load(spec: str) -> object:
         sys.path.insert(0, os.getcwd())
     module = _imported(name)
     if found is not None:
-        return _attribute(module, found[1], is_factory=found[2] is not None)
+        return _application(_attribute(module, found[1], is_factory=found[2] is not None), spec)
     if hasattr(module, "ROOT_URLCONF"):
         return _django_site(name)
     for usual in _USUAL_NAMES:
         if hasattr(module, usual):
-            return getattr(module, usual)
+            return _application(getattr(module, usual), f"{name}:{usual}")
     raise CantLoad(f"{name} has neither {' nor '.join(_USUAL_NAMES)}: name it, as in {name}:site")
 
 
@@ -173,6 +174,27 @@ def _attribute(module: ModuleType, path: str, *, is_factory: bool) -> object:
         return found()
     except (Exception, SystemExit) as failure:
         raise CantLoad(f"{module.__name__}:{path}() failed: {_what_failed(failure)}") from failure
+
+
+def _application(found: object, spec: str) -> object:
+    """What was found, if it may be one: frameworks beyond ours have classes of their own."""
+    if found is None:
+        raise CantLoad(f"{spec} is None")
+    if not callable(found):
+        raise CantLoad(f"{spec} is no application but of type {type(found).__name__}")
+    if isinstance(found, FunctionType | type) and _takes_nothing(found):
+        what = "class" if isinstance(found, type) else "function"
+        raise CantLoad(f"{spec} is a {what}; write {spec}()")
+    return found
+
+
+def _takes_nothing(function: Callable[..., object]) -> bool:
+    """Whether it can be called as it is. Applications are called with a request, wrapped ones with anything."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except ValueError:  # of what is not written in Python
+        return False
+    return all(one.default is not one.empty or one.kind is one.VAR_KEYWORD for one in parameters)
 
 
 def _django_site(settings: str) -> object:
