@@ -9,7 +9,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from importlib import import_module
-from types import CellType, FunctionType, MethodType, ModuleType
+from types import CellType, MethodType, ModuleType
 from typing import Any, Final
 
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
@@ -182,9 +182,9 @@ def _application(found: object, spec: str) -> object:
         raise CantLoad(f"{spec} is None")
     if not callable(found):
         raise CantLoad(f"{spec} is no application but of type {type(found).__name__}")
-    if isinstance(found, FunctionType | type) and _takes_nothing(found):
-        what = "class" if isinstance(found, type) else "function"
-        raise CantLoad(f"{spec} is a {what}; write {spec}()")
+    for what, is_one in (("function", inspect.isfunction), ("class", inspect.isclass)):
+        if is_one(found) and _takes_nothing(found):
+            raise CantLoad(f"{spec} is a {what}; write {spec}()")
     return found
 
 
