@@ -343,7 +343,7 @@ def test_the_demo_logs_a_line_for_each_decision() -> None:
 def test_a_port_in_use_is_named() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = str(other.getsockname()[1])
-        assert_wrong_use(typed("demo", "--port", port), f"port {port}: Address already in use")
+        assert_wrong_use(typed("demo", "--port", port), f"port {port}: Address already in use (see --host and --port)")
 
 
 @pytest.mark.parametrize(

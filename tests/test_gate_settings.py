@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +43,15 @@ def problems(**settings: Any) -> str:
         ({"secret": "cpt_pub_public"}, "provider.secret", "public"),
         ({"secret": ""}, "provider.secret", ""),
         ({"secret": {"env": "NO_SUCH_VARIABLE"}}, "provider.secret", "NO_SUCH_VARIABLE is not set"),
-        ({"secret": {"file": "/nonexistent/secret"}}, "provider.secret", "can't be read"),
+        (
+            {"secret": {"file": "/nonexistent/secret"}},
+            "provider.secret",
+            "can't be read (No such file or directory)",
+        ),
+        ({"secret": {"file": "/"}}, "provider.secret", "the file / can't be read (Is a directory)"),
+        ({"secret": {"file": sys.executable}}, "provider.secret", "can't be read (it is not UTF-8 text)"),
+        ({"secret": {"file": "a\0b"}}, "provider.secret", "can't be read (there is no such name)"),
+        ({"secret": os.environ.get("NO_SUCH_VARIABLE")}, "provider.secret", "is missing; is the environment variable"),
         ({"secret": 7}, "provider.secret", "neither a text nor"),
         ({"timeout": -1}, "provider.timeout", "-1 is negative"),
         ({"timeout": "5 parsecs"}, "provider.timeout", '"5s"'),
@@ -75,6 +85,11 @@ def problems(**settings: Any) -> str:
         ({"limits": {"verifications": 0}}, "limits.verifications", "from 1"),
         ({"sidecar": {"listen": "8080"}}, "sidecar.listen", '"127.0.0.1:8080"'),
         ({"sidecar": {"listen": "127.0.0.1:"}}, "sidecar.listen", "names no port"),
+        ({"sidecar": {"listen": ["127.0.0.1:80", "nope"]}}, "sidecar.listen: 'nope' names no port", '"[::1]:8080"'),
+        ({"sidecar": {"listen": 8080}}, "sidecar.listen: 8080 is no address", '"127.0.0.1:8080"'),
+        ({"sidecar": {"listen": []}}, "sidecar.listen: [] is no address", '"127.0.0.1:8080"'),
+        ({"sidecar": {"upstream": 8000}}, "sidecar.upstream: is no address of an application", '"http://127'),
+        ({"sidecar": {"admin": "nope"}}, "sidecar.admin: 'nope' names no port", '"127.0.0.1:8080"'),
         ({"sidecar": {"listen": "127.0.0.1:65536"}}, "sidecar.listen", "names no port"),
         ({"sidecar": {"listen": "::1:8080"}}, "sidecar.listen", '"[::1]:8080"'),
         ({"sidecar": {"listen": ":8080"}}, "sidecar.listen", "no host"),
