@@ -69,17 +69,14 @@ def written(folder: Path, secret: str) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("typed", "instead", "place"),
-    [
-        ("[provider]", "allow_test_keys = true\n[provider]", (3, 1)),
-        ("secret", "allow_test_keys = true\nsecret", (5, 1)),
-    ],
+    ("before", "place"),
+    [("[provider]", (3, 1)), ("secret", (5, 1))],
 )
 def test_the_warning_that_they_are_allowed_is_told_where_that_stands(
-    typed: str, instead: str, place: tuple[int, int], tmp_path: Path
+    before: str, place: tuple[int, int], tmp_path: Path
 ) -> None:
     file = written(tmp_path, f'"{KEY}"')
-    file.write_text(file.read_text().replace(typed, instead))
+    file.write_text(file.read_text().replace(before, f"allow_test_keys = true\n{before}"))
     (found,) = (warning.place for warning in load_gate(file).warnings if "public test keys" in warning.what)
     assert found == Place(str(file), *place)
 
