@@ -82,6 +82,8 @@ def assert_wrong_use(done: subprocess.CompletedProcess[str], why: str) -> None:
         (["verify", "absent.toml", "token"], "absent.toml: can't be read"),
         (["explain", "gate.toml"], "required: METHOD, TARGET"),
         (["explain", "gate.toml", "/signup", "POST"], "'POST' is no path: it begins with a slash"),
+        (["explain", "gate.toml", "PO ST", "/signup"], "'PO ST' is no method"),
+        (["explain", "gate.toml", "", "/signup"], "'' is no method"),
         (["explain", "gate.toml", "POST", "signup"], "'signup' is no path"),
         (["explain", "gate.toml", "POST", "/signup", "-H", "no field"], "'no field' is no header field"),
         (["explain", "gate.toml", "POST", "/signup", "-H", "no name: x"], "'no name: x' is no header field"),

@@ -63,7 +63,7 @@ EXPLAIN = "gate explain gate.toml GET /contact"  # unguarded: exit code 1
         ("gate $'\\xff' ", (2,), None),
         ("gate check $'\\xff.toml' ", (1,), None),
         ("gate explain gate.toml POST $'/\\xff' ", (1,), b""),
-        ("gate explain gate.toml $'\\xff' $'/\\xff' --json", (1,), b""),
+        ("gate explain gate.toml $'\\xff' $'/\\xff' --json", (2,), None),
         ("gate audit gate.toml $'\\xff'", (2,), None),
         ("printf '%0.s[' {1..20000} > deep.toml; gate check deep.toml", (1, 2), None),
         ("mkfifo pipe; gate check pipe & echo > pipe; wait $!", (1,), None),
