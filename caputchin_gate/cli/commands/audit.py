@@ -17,7 +17,7 @@ from caputchin_gate.audit.applications import CantLoad, endpoints_of, load
 from caputchin_gate.audit.paths import AppPath
 from caputchin_gate.cli.gate_file import gate_to_ask
 from caputchin_gate.cli.parser import Group, add_file
-from caputchin_gate.cli.terminal import DONE, FINDING, WrongUse, complain, one_line
+from caputchin_gate.cli.terminal import DONE, FINDING, Colour, WrongUse, coloured, one_line, warn
 
 GROUP = Group.ASK
 SUMMARY = "list an application's routes that no rule protects"
@@ -54,9 +54,10 @@ def run(typed: argparse.Namespace) -> int:
             print(json.dumps(_as_json(found), indent=2), file=report)
         else:
             for line in _lines(found):
-                print(line.rstrip(), file=report)
+                print(line, file=report)
+            print(_sum(found, report), file=report)
     for warning in () if typed.json else found.warnings:
-        complain(f"warning: {warning}")
+        warn(warning)
     return FINDING if found.standing(Standing.UNPROTECTED) else DONE
 
 
@@ -79,13 +80,16 @@ def _lines(found: Audit) -> Iterator[str]:
         if rows:
             yield f"{standing}:"
             yield from map(_line, rows)
+
+
+def _sum(found: Audit, report: TextIO) -> str:
     unprotected, all_of_them = len(found.standing(Standing.UNPROTECTED)), len(found.rows)
     if unprotected:
-        yield f"{unprotected} of {all_of_them} routes that write are not protected"
-    elif all_of_them:
-        yield f"no route that writes is unprotected ({all_of_them} looked at)"
-    else:
-        yield "the application has no route that writes"
+        sentence = f"{unprotected} of {all_of_them} routes that write are not protected"
+        return coloured(sentence, Colour.ERROR, report)
+    if all_of_them:
+        return coloured(f"no route that writes is unprotected ({all_of_them} looked at)", Colour.GOOD, report)
+    return "the application has no route that writes"
 
 
 def _line(row: Row) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from dataclasses import replace
 
 from caputchin_gate import ConfigurationError, Gate
 from caputchin_gate.cli.parser import Group, add_file
-from caputchin_gate.cli.terminal import DONE, FINDING, complain, list_problems, one_line
+from caputchin_gate.cli.terminal import DONE, FINDING, Colour, coloured, list_problems, one_line, warn
 from caputchin_gate.config.sources import gather
 from caputchin_gate.errors import Problem
 from caputchin_gate.gate import gate_of
@@ -32,9 +33,9 @@ def run(typed: argparse.Namespace) -> int:
         list_problems(failure, typed.file)
         return FINDING
     for warning in gate.warnings:
-        complain(f"{warning.place or typed.file}: warning: {replace(warning, place=None)}")
+        warn(str(replace(warning, place=None)), warning.place or typed.file)
     gate.close()
-    print(one_line(f"{typed.file}: no problems"))
+    print(f"{one_line(typed.file)}: {coloured('no problems', Colour.GOOD, sys.stdout)}")
     return DONE
 
 
