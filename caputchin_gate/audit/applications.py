@@ -7,7 +7,7 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from types import CellType, MethodType, ModuleType
 from typing import Any, Final
@@ -20,7 +20,7 @@ from caputchin_gate.audit.paths import AppPath, Variable
 _ATTRIBUTE: Final = re.compile(r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)(\(\))?")
 _USUAL_NAMES: Final = ("application", "app")
 _INNER_NAMES: Final = ("app", "application", "wsgi_app", "asgi_app", "_app", "inner", "__wrapped__", "func")
-_DEEPEST: Final = 50  # wrappers around wrappers
+DEEPEST: Final = 50  # wrappers around wrappers
 
 
 class CantLoad(Exception):
@@ -50,7 +50,7 @@ def endpoints_of(app: object, prefix: AppPath) -> Iterator[Endpoint]:
     """All endpoints of an application. What can't be looked into is an endpoint of every path and method."""
     layer: list[object] = [app]
     beside: dict[int, object] = {}  # applications that a wrapper keeps, by identity
-    for _ in range(_DEEPEST):
+    for _ in range(DEEPEST):
         known = [(inner, walk) for inner in layer if (walk := _walk_of(inner)) is not None]
         for inner, walk in known:
             try:
@@ -63,8 +63,21 @@ def endpoints_of(app: object, prefix: AppPath) -> Iterator[Endpoint]:
                     yield _opaque(one, prefix)
             return
         beside |= {id(kept): kept for outer in layer for kept in _kept(outer) if _walk_of(kept) is not None}
-        layer = list({id(inner): inner for outer in layer for inner in _inside(outer)}.values())
+        layer = _all_inside(layer)
     yield _opaque(app, prefix)
+
+
+def only_inside(app: object) -> object | None:
+    """What gets all of its requests. None where there is no such thing, or a choice."""
+    inside = _all_inside([app])
+    kept = [one for one in _kept(app) if _walk_of(one) is not None]
+    if len(inside) != 1 or isinstance(app, DispatcherMiddleware) or not all(_same(one, inside[0]) for one in kept):
+        return None
+    return inside[0]
+
+
+def _all_inside(layer: Sequence[object]) -> list[object]:
+    return list({id(inner): inner for outer in layer for inner in _inside(outer)}.values())
 
 
 def _opaque(app: object, prefix: AppPath) -> Endpoint:

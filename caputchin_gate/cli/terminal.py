@@ -54,10 +54,10 @@ def one_line(text: str) -> str:
     return "".join(character if character.isprintable() else "?" for character in " ".join(text.split()))
 
 
-def list_problems(failure: ConfigurationError, file: str) -> None:
+def list_problems(failure: ConfigurationError, file: str | None) -> None:
     """A line on stderr for each problem of a file."""
     for problem in failure.problems:
-        complain(str(problem) if problem.place is not None else f"{file}: {problem}")
+        complain(str(problem) if problem.place is not None or file is None else f"{file}: {problem}")
 
 
 @contextmanager

@@ -1,4 +1,6 @@
-"""The application's own POST, PUT, PATCH and DELETE routes that no rule of gate.toml protects."""
+"""The application's own POST, PUT, PATCH and DELETE routes that no rule protects: none of a gate.toml, or none of the
+gate that stands in front of it.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +16,7 @@ from typing import TextIO
 
 from caputchin_gate.audit import Audit, Row, Standing, audit
 from caputchin_gate.audit.applications import CantLoad, endpoints_of, load
+from caputchin_gate.audit.own_gates import gate_around
 from caputchin_gate.audit.paths import AppPath
 from caputchin_gate.cli.gate_file import gate_to_ask
 from caputchin_gate.cli.parser import Group, add_file
@@ -23,6 +26,7 @@ GROUP = Group.ASK
 SUMMARY = "list an application's routes that no rule protects"
 EXAMPLES = (
     "audit gate.toml shop.main:app",
+    "audit shop.main:app",
     "audit gate.toml 'shop:create_app()' --json",
     "audit gate.toml shop.settings --ignore '/admin/{rest:path}'",
 )
@@ -30,7 +34,7 @@ EXITS = {0: "every route that writes is protected, exempt or ignored", 1: "some 
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    add_file(parser)
+    add_file(parser, needed=False)
     parser.add_argument("app", metavar="APP", help="module:app, module:factory(), or a module of Django settings")
     parser.add_argument(
         "--ignore", metavar="PATTERN", action="append", default=[], help="a route that needs no rule; may be repeated"
@@ -40,10 +44,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(typed: argparse.Namespace) -> int:
-    gate = gate_to_ask(typed.file)
+    if typed.file is None and typed.app.endswith(".toml"):
+        raise WrongUse("the following arguments are required: APP")
+    named = gate_to_ask(typed.file) if typed.file is not None else None
     report = _own_stdout()
     try:
-        found = audit(endpoints_of(load(typed.app), AppPath()), gate.policy, typed.ignore)
+        app = load(typed.app)
+        gate = named if named is not None else gate_around(app)
+        found = audit(endpoints_of(app, AppPath()), gate.policy, typed.ignore)
     except CantLoad as failure:
         if typed.traceback and failure.__cause__ is not None:
             traceback.print_exception(failure.__cause__)
