@@ -170,6 +170,9 @@ def warnings_of(configuration: Configuration) -> Iterator[Problem]:
         if isinstance(provider, Upstream):
             path = "provider" if name == configuration.default_provider else f"providers.{name}"
             yield from (Problem(path, warning) for warning in provider.warnings())
+            if provider.allow_test_keys:
+                setting = "allow_test_keys" if top["allow_test_keys"] else f"{path}.allow_test_keys"
+                yield Problem(setting, f"is on: the public test keys of {name} let everybody in")
     if top["forward_auth"] is not None:
         for route in configuration.routes:
             if not {"query", "cookie"} & set(route.option("token_from", top) or ()):

@@ -81,6 +81,6 @@ def closest(word: str, known: Iterable[str]) -> str | None:
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """The end of a sentence that names what was probably meant: "did you mean 'x'?", else what is known."""
-    names = sorted(known)
+    names = sorted(set(known))
     meant = closest(word, names)
     return f"did you mean {meant!r}?" if meant is not None else "known: " + ", ".join(names)

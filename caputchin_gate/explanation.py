@@ -24,7 +24,7 @@ from caputchin_gate.verification import InProcess
 
 Event: TypeAlias = Verdict | Reason
 
-# All that may become of a guarded request: what is found in it, or said about its token.
+# All that may become of a guarded request: what is found in it, or said about its token. Some can't at some routes.
 EVENTS: Final[Mapping[str, Event]] = {
     "the token passes": Passed(""),
     "no token": Reason.TOKEN_MISSING,
@@ -209,7 +209,7 @@ def _places(terms: Terms) -> Iterator[str]:
 
 def outcomes_of(head: RequestHead, match: str, terms: Terms, settings: Settings) -> Iterator[Outcome]:
     for when, event in EVENTS.items():
-        if event is Reason.RATE_LIMITED and settings.submissions is None:
+        if not _may_happen(event, terms, settings):
             continue
         if isinstance(event, Reason):
             decision = Decision(event, route=match, method=head.method)
@@ -217,6 +217,19 @@ def outcomes_of(head: RequestHead, match: str, terms: Terms, settings: Settings)
             reason = reason_of(event, terms)
             decision = Decision(reason, terms.verifiers[0].kind, match, event, method=head.method)
         yield _outcome(when, rule_on(decision, head, terms, settings))
+
+
+def _may_happen(event: Event, terms: Terms, settings: Settings) -> bool:
+    asked = [verifier for verifier in terms.verifiers if isinstance(verifier, Upstream)]
+    match event:
+        case Reason.RATE_LIMITED:
+            return settings.submissions is not None
+        case Failed(reason=Reason.SCORE_TOO_LOW):  # bounds are the route's or the provider's own
+            return any("min_score" in provider.reports for provider in asked)
+        case Unavailable(cause=Cause.TIMEOUT) | Misconfigured():
+            return bool(asked)
+        case _:
+            return True
 
 
 def _outcome(when: str, ruling: Ruling) -> Outcome:

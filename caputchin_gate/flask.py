@@ -47,6 +47,9 @@ class Refused(HTTPException):
     own: the gate's own answer, which is sent where no handler is
     """
 
+    code: int  # werkzeug's exceptions may have none, and no description
+    description: str
+
     def __init__(self, decision: Decision, description: str, own: messages.Response) -> None:
         HTTPException.__init__(self, description)
         self.decision = decision

@@ -480,7 +480,7 @@ def load_gate(path: str | Path | None = None, *, must_guard: bool = False) -> Ga
 
     typed = gather(path, os.environ)
     with typed.placing():
-        return gate_of(config.read(typed.tables, must_guard=must_guard), typed.placed)
+        return gate_of(typed.read(must_guard=must_guard), typed.placed)
 
 
 def gate_from(settings: Mapping[str, Any]) -> Gate:

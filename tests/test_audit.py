@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -22,15 +23,19 @@ from hypothesis import strategies as st
 from starlette.applications import Starlette
 from starlette.endpoints import HTTPEndpoint
 from starlette.routing import Mount, Route, Router
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 from caputchin_gate import ConfigurationError, Gate
 from caputchin_gate.asgi import GateMiddleware as AsgiGate
 from caputchin_gate.audit import Audit, Standing, audit
 from caputchin_gate.audit.applications import CantLoad, endpoints_of, load
+from caputchin_gate.audit.own_gates import gate_around
 from caputchin_gate.audit.paths import AppPath, Variable, examples
+from caputchin_gate.fastapi import install as fastapi_install
 from caputchin_gate.fastapi import require_human as fastapi_mark
 from caputchin_gate.flask import install as flask_install
 from caputchin_gate.flask import require_human as flask_mark
+from caputchin_gate.starlette import install as starlette_install
 from caputchin_gate.wsgi import GateMiddleware as WsgiGate
 from tests.audited import GATE_TOML
 from tests.servers import ROOT, Server, serve
@@ -323,6 +328,26 @@ def test_what_it_can_not_look_into_is_open_unless_a_rule_guards_all_of_it() -> N
     assert not of(unknown, "/{rest:path}").standing(Standing.UNPROTECTED)
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        "def app(environ, start_response): ...",
+        "async def app(scope, receive, send): ...",
+        "def app(*arguments, **named): ...",
+        "class app:\n    def __init__(self, scope): ...",
+        "class App:\n    def __call__(self, environ, start_response): ...\napp = App()",
+    ],
+)
+def test_whatever_takes_a_request_may_be_an_application(
+    content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tmp_path.joinpath("unusual.py").write_text(content)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    assert callable(load("unusual"))
+    monkeypatch.delitem(sys.modules, "unusual")
+
+
 @pytest.mark.parametrize("rule", ["POST /users/x", "POST /users/7", "POST /users/qz"])
 def test_a_rule_for_one_value_of_a_variable_is_none_for_all(rule: str) -> None:
     assert "/users/{user}" in {row.path for row in of(SHOP, rule).standing(Standing.UNPROTECTED)}
@@ -412,6 +437,114 @@ def test_every_example_matches_and_there_is_one(regex: str) -> None:
     assert all(re.fullmatch(regex, text) for text in found)
 
 
+# The gate that an application has already
+
+
+def among_middleware(app: Any, gate: Gate) -> object:
+    app.add_middleware(AsgiGate, gate=gate)
+    return app
+
+
+def installed(install: Any) -> Any:
+    def made(app: Any, gate: Gate) -> object:
+        install(app, gate)
+        return app
+
+    return made
+
+
+def within(app: Any) -> object:
+    return lambda scope, receive, send: app(scope, receive, send)
+
+
+def starlette() -> Starlette:
+    return Starlette(routes=[Route("/signup", view, methods=["POST"])])
+
+
+@pytest.mark.parametrize(
+    ("made", "door"),
+    [
+        (starlette, lambda app, gate: AsgiGate(app, gate=gate)),
+        (starlette, lambda app, gate: within(AsgiGate(app, gate=gate))),
+        (starlette, among_middleware),
+        (starlette, installed(starlette_install)),
+        (FastAPI, among_middleware),
+        (FastAPI, installed(fastapi_install)),
+        (lambda: Flask("site"), lambda app, gate: WsgiGate(app, gate=gate)),
+        (lambda: Flask("site"), lambda app, gate: WsgiGate(app.wsgi_app, gate=gate)),
+        (lambda: Flask("site"), installed(flask_install)),
+    ],
+)
+def test_the_gate_in_front_of_an_application_is_found(made: Any, door: Any) -> None:
+    own = gate("/signup")
+    assert gate_around(door(made(), own)) is own
+
+
+@pytest.mark.parametrize("way", ["wsgi-wrap", "asgi-wrap", "wsgi-middleware", "asgi-middleware"])
+def test_the_gate_of_a_django_site_is_found(way: str) -> None:
+    from caputchin_gate.django.gates import site_gate
+    from tests.django_ways import DOOR, Site, settings_of
+
+    middleware = [DOOR] if way.endswith("middleware") else []
+    with settings_of([], protect=["/signup"], MIDDLEWARE=middleware):
+        assert gate_around(Site(way).app) is site_gate()
+
+
+class Keeping:
+    """An application that keeps a gate, to verify by hand, and is not behind it."""
+
+    def __init__(self) -> None:
+        self.gate = gate("/signup")
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        raise NotImplementedError
+
+
+class Choosing:
+    """One that sends some requests past the gate."""
+
+    def __init__(self) -> None:
+        self.app = AsgiGate(SHOP, gate=gate("/{rest:path}"))
+        self.other = starlette()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize(
+    "app",
+    [
+        SHOP,
+        Keeping(),
+        Choosing(),
+        Starlette(routes=[Mount("/below", AsgiGate(SHOP, gate=gate("/x")))]),
+        DispatcherMiddleware(WsgiGate(Flask("site"), gate=gate("/x")), {"/open": Flask("open")}),
+    ],
+)
+def test_a_gate_that_does_not_stand_in_front_is_none(app: object) -> None:
+    with pytest.raises(CantLoad, match="no gate stands in front of the application"):
+        gate_around(app)
+
+
+def test_a_file_need_not_be_named_where_the_application_has_a_gate(tmp_path: Path) -> None:
+    tmp_path.joinpath("shop.py").write_text(
+        "from flask import Flask\n"
+        "from caputchin_gate import Gate\n"
+        "from caputchin_gate.flask import install\n"
+        "app, bare = Flask('shop'), Flask('bare')\n"
+        "app.post('/contact')(print)\n"
+        "app.post('/search')(repr)\n"
+        "install(app, Gate(provider='caputchin', verification='in-process', protect=['/contact'], store='memory'))\n"
+    )
+    found, none = run_audit("shop:app", "--json", folder=tmp_path), run_audit("shop:bare", folder=tmp_path)
+    assert found.returncode == 1, found.stderr
+    assert [row["path"] for row in json.loads(found.stdout)["unprotected"]] == ["/search"]
+    assert (none.returncode, none.stdout) == (2, "")
+    assert re.fullmatch("caputchin-gate: no gate stands in front of [^\n]+ name a gate.toml before it\n", none.stderr)
+    nothing = run_audit("shop:app", "--ignore", "no path", folder=tmp_path)
+    assert nothing.stderr.startswith("caputchin-gate: no path: "), nothing.stderr
+
+
 # An application that misbehaves
 
 
@@ -425,6 +558,12 @@ BROKEN = {
     "empty": ("", "empty has neither application nor app"),
     "empty:site": ("", "empty has no site"),
     "empty:make()": ("def make(): raise KeyError('x')", "empty:make() failed: KeyError: 'x' (empty.py:1)"),
+    "three:app": ("app = 3", "three:app is no application but of type int"),
+    "none": ("app = None", "none:app is None"),
+    "none:make()": ("def make(): pass", "none:make() is None"),
+    "maker:make": ("def make(debug=False, **more): pass", "maker:make is a function; write maker:make()"),
+    "maker": ("class app: pass", "maker:app is a class; write maker:app()"),
+    "other:os": ("import os", "other:os is no application but of type module"),
     "empty:make(1)": ("", "is no application: write it like"),
     "../empty": ("", "is no application: write it like"),
 }

@@ -196,9 +196,13 @@ def gate(**settings: Any) -> Gate:
 @pytest.mark.parametrize(
     ("caputchin", "setting", "hint"),
     [
-        ({"widget": "/nonexistent/widget.js"}, "widget", "the file widget.js can't be read (FileNotFoundError)"),
-        ({"widget": "/"}, "widget", "can't be read (IsADirectoryError)"),
-        ({"widget": "a\0b"}, "widget", "can't be read (ValueError)"),
+        (
+            {"widget": "/nonexistent/widget.js"},
+            "widget",
+            "widget.js can't be read (No such file or directory)",
+        ),
+        ({"widget": "/"}, "widget", "can't be read (Is a directory)"),
+        ({"widget": "a\0b"}, "widget", "can't be read (there is no such name)"),
         ({"widget": ""}, "widget", "is not a text"),
         ({"widget": 7}, "widget", "is not a text"),
         ({"public_origin": "https://shop.example/"}, "public_origin", "without a slash at the end"),

@@ -51,8 +51,10 @@ def assert_wrong_use(done: subprocess.CompletedProcess[str], why: str) -> None:
     ("arguments", "why"),
     [
         ([], "required: COMMAND"),
-        (["dmeo"], "invalid choice: 'dmeo'"),
-        (["--prot"], "required: COMMAND"),
+        (["dmeo"], "invalid choice: 'dmeo'; did you mean 'demo'?"),
+        (["x" * 5000], "invalid choice: 'xxxx"),
+        (["--versoin"], "unrecognized arguments: --versoin; did you mean '--version'? (see caputchin-gate --help)"),
+        (["--prot"], "unrecognized arguments: --prot; known: --help, --version, -h"),
         (["--prot", "1"], "invalid choice: '1'"),
         (["two\nlines"], "invalid choice"),
         (["demo", "a\nb\x1b[2J"], "unrecognized arguments: a b?[2J"),
@@ -68,7 +70,10 @@ def assert_wrong_use(done: subprocess.CompletedProcess[str], why: str) -> None:
         (["demo", "--host", "a..b"], "can't listen on a..b port 8000: not a host name"),
         (["demo", "--host", "192.0.2.1"], "can't listen on 192.0.2.1 port 8000"),
         (["check"], "required: gate.toml"),
-        (["check", "a.toml", "--json"], "unrecognized arguments: --json"),
+        (["check", "a.toml", "--json"], "unrecognized arguments: --json; known: --help, -h"),
+        (["check", ""], "argument gate.toml: '' names no file"),
+        (["explain", "a.toml", "GET", "/", "--jsn"], "unrecognized arguments: --jsn; did you mean '--json'? (see capu"),
+        (["proxy", "a.toml", "--worker", "2"], "unrecognized arguments: --worker; did you mean '--workers'?"),
         (["check", "a.toml", "b.toml"], "unrecognized arguments: b.toml"),
         (["verify"], "required: gate.toml"),
         (["verify", "gate.toml"], "one token"),
@@ -77,6 +82,8 @@ def assert_wrong_use(done: subprocess.CompletedProcess[str], why: str) -> None:
         (["verify", "absent.toml", "token"], "absent.toml: can't be read"),
         (["explain", "gate.toml"], "required: METHOD, TARGET"),
         (["explain", "gate.toml", "/signup", "POST"], "'POST' is no path: it begins with a slash"),
+        (["explain", "gate.toml", "PO ST", "/signup"], "'PO ST' is no method"),
+        (["explain", "gate.toml", "", "/signup"], "'' is no method"),
         (["explain", "gate.toml", "POST", "signup"], "'signup' is no path"),
         (["explain", "gate.toml", "POST", "/signup", "-H", "no field"], "'no field' is no header field"),
         (["explain", "gate.toml", "POST", "/signup", "-H", "no name: x"], "'no name: x' is no header field"),
@@ -87,7 +94,7 @@ def assert_wrong_use(done: subprocess.CompletedProcess[str], why: str) -> None:
         (["audit", "gate.toml"], "required: APP"),
         (["audit", "absent.toml", "shop:app"], "absent.toml: can't be read"),
         (["completion"], "required: SHELL"),
-        (["completion", "csh"], "invalid choice: 'csh'"),
+        (["completion", "csh"], "invalid choice: 'csh'; did you mean"),
         (["serve"], "required: gate.toml"),
         (["serve", "absent.toml"], "absent.toml: can't be read"),
         (["serve", "gate.toml", "--workers", "many"], "'many' is not a whole number"),
@@ -106,6 +113,18 @@ def test_version_and_help_are_answers_on_stdout() -> None:
     assert (version.returncode, version.stdout, version.stderr) == (0, f"caputchin-gate {__version__}\n", "")
     assert (explained.returncode, explained.stderr) == (0, "")
     assert all(f"\n  {command} " in explained.stdout for command in names())
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80])
+@pytest.mark.parametrize("command", ["", *names()])
+def test_help_is_as_wide_as_the_terminal_but_for_what_can_be_copied(
+    command: str, columns: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    assert main([*command.split(), "--help"]) == 0
+    _, _, below_usage = capsys.readouterr().out.partition("\n\n")
+    lines = below_usage.splitlines()
+    assert [line for line in lines if len(line) > columns and not line.startswith("  caputchin-gate")] == []
 
 
 @pytest.mark.parametrize("command", ["", *names()])
@@ -159,7 +178,7 @@ verification = "in-process"
             GOOD.replace('"memory"', "7").replace("in-process", "someday").encode(),
             ["gate.toml:3:1: store: is not a text", "gate.toml:6:1: provider.verification: is neither"],
         ),
-        (b'protect = ["/x"]\n[provider]\nkind = "caputchn"\n', ["did you mean 'caputchin'?"]),
+        (b'protect = ["/x"]\n[provider]\nkind = "caputchn"\n', ["did you mean 'caputchin'?", "secret: is missing"]),
         (b'protect = ["/x"]\n[provider]\nkind = "caputchin"\nsecret = { env = "UNSET_" }\n', ["UNSET_ is not set"]),
     ],
 )
@@ -242,7 +261,6 @@ def test_verify_passes_a_solved_token_once_and_takes_it_from_stdin_too(tmp_path:
         ([""], "token-missing"),
         (["-"], "token-missing"),
         (["-x"], "token-malformed"),
-        (["--help"], "token-malformed"),
         (["--", "-x"], "token-malformed"),
     ],
 )
@@ -253,6 +271,14 @@ def test_verify_takes_whatever_stands_after_the_file_for_the_token(
     file.write_text(IN_PROCESS.format(folder=tmp_path))
     done = typed("verify", str(file), *token)
     assert (done.returncode, done.stderr, json.loads(done.stdout)["reason"]) == (1, "", reason)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["gate.toml", "--help"], ["gate.toml", "-h"]])
+def test_verify_explains_itself_wherever_help_is_asked_for(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["verify", *arguments]) == 0
+    assert capsys.readouterr().out.startswith("usage: caputchin-gate verify [-h] gate.toml TOKEN\n")
 
 
 @pytest.mark.parametrize(
@@ -343,7 +369,7 @@ def test_the_demo_logs_a_line_for_each_decision() -> None:
 def test_a_port_in_use_is_named() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = str(other.getsockname()[1])
-        assert_wrong_use(typed("demo", "--port", port), f"port {port}: Address already in use")
+        assert_wrong_use(typed("demo", "--port", port), f"port {port}: Address already in use (see --host and --port)")
 
 
 @pytest.mark.parametrize(

@@ -103,6 +103,7 @@ def test_a_variable_that_is_no_setting_is_a_problem(
     variable: str, fix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(f"CAPUTCHIN_GATE_{variable}", CANARY)
+    monkeypatch.setenv("NOT_SET_ANYWHERE", f"cpt_sec_{'x' * 32}")
     (tmp_path / "gate.toml").write_text(FILE)
     with pytest.raises(ConfigurationError) as caught:
         load_gate(tmp_path / "gate.toml")
@@ -110,6 +111,34 @@ def test_a_variable_that_is_no_setting_is_a_problem(
     assert line.startswith(f"CAPUTCHIN_GATE_{variable}: stands for no setting; ")
     assert fix in line
     assert CANARY not in line
+
+
+def test_variables_that_are_no_settings_hide_no_other_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("FOO", "1"), ("ON_OUTAGE", "bla"), ("MODE", "x")):
+        monkeypatch.setenv(f"CAPUTCHIN_GATE_{name}", value)
+    (tmp_path / "gate.toml").write_text(FILE + "timeout = 5_000\nfoo = 1\n")
+    with pytest.raises(ConfigurationError) as caught:
+        load_gate(tmp_path / "gate.toml")
+    named = [(problem.place and Path(problem.place.source).name, problem.setting) for problem in caught.value.problems]
+    assert named == [
+        ("gate.toml", "provider.secret"),
+        ("gate.toml", "provider.timeout"),
+        ("gate.toml", "provider.foo"),
+        ("CAPUTCHIN_GATE_FOO", ""),
+        ("CAPUTCHIN_GATE_MODE", "mode"),
+        ("CAPUTCHIN_GATE_ON_OUTAGE", "on_outage"),
+    ]
+
+
+@pytest.mark.parametrize("kind", ["captuchin", "nonsense"])
+def test_a_mistyped_kind_makes_no_variable_of_the_provider_unknown(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CAPUTCHIN_GATE_PROVIDER__SECRET", CANARY)
+    (tmp_path / "gate.toml").write_text(FILE.replace('"caputchin"', f'"{kind}"'))
+    with pytest.raises(ConfigurationError) as caught:
+        load_gate(tmp_path / "gate.toml")
+    assert [problem.setting for problem in caught.value.problems] == ["provider.kind"]
 
 
 def test_a_variable_in_small_letters_is_told_and_not_left_out(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -121,11 +121,28 @@ def test_it_tells_where_a_token_is_looked_for_and_what_else_is_asked(
 
 def test_every_reason_that_is_ever_decided_has_its_event() -> None:
     limits = {"submissions_per_minute": 5}
-    gate = Gate(provider="caputchin", verification="in-process", store="memory", protect=["POST /x"], limits=limits)
+    gate = Gate(provider="recaptcha", secret="x" * 40, store="memory", protect=["POST /x"], limits=limits)
     told = explain(RequestHead("POST", "/x"), gate.policy)
     elsewhere = ADMITTING | {Reason.TARGET_AMBIGUOUS}
     assert {outcome.reason for outcome in told.outcomes} == set(Reason) - elsewhere | {Reason.VERIFIED}
     assert [outcome.when for outcome in told.outcomes] == list(EVENTS)
+
+
+@pytest.mark.parametrize(
+    ("provider", "cant"),
+    [
+        (
+            {"kind": "caputchin", "verification": "in-process"},
+            {"a score out of bounds", "the provider is down", "a wrong secret or plan"},
+        ),
+        ({"kind": "gotcha", "secret": "x" * 40}, {"a score out of bounds"}),
+        ({"kind": "procaptcha", "secret": "x" * 40}, set()),
+    ],
+)
+def test_what_can_t_happen_at_a_route_is_not_foretold(provider: dict[str, str], cant: set[str]) -> None:
+    gate = Gate(provider=provider, store="memory", protect=["POST /x"])
+    told = {outcome.when for outcome in explain(RequestHead("POST", "/x"), gate.policy).outcomes}
+    assert set(EVENTS) - told == {"too many submissions", *cant}
 
 
 @pytest.mark.parametrize("mode", ["enforce", "report"])

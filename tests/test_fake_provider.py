@@ -263,7 +263,7 @@ def test_what_it_prints_are_the_settings_of_a_gate_that_asks_it(kind: str, tmp_p
         assert isinstance(gate.verify(token), Failed)
         process.send_signal(signal.SIGTERM)
         output, errors = process.communicate(timeout=20)
-        assert (process.returncode, output.split(), errors) == (0, ["success", "response-used"], "")
+        assert (process.returncode, output, errors.split()) == (0, "", ["success", "response-used"])
         file.write_text(file.read_text().replace("allow_test_keys = true", ""))
         with pytest.raises(ConfigurationError, match=r"provider\.secret: is a public test key"):
             load_gate(file)
@@ -292,7 +292,7 @@ def test_what_it_prints_for_other_clients_is_all_they_need() -> None:
         (["--fake", "cap", "--listen", "0.0.0.0:8765"], "listens on this machine alone"),
         (["--fake", "cap", "--listen", "192.0.2.1:8765"], "listens on this machine alone"),
         (["--fake", "cap", "--listen", "unix:/tmp/fake.sock"], "listens on this machine alone"),
-        (["--fake", "cap", "--listen", "nonsense"], "--listen"),
+        (["--fake", "cap", "--listen", "nonsense"], "--listen 'nonsense' names no port"),
         (["--fake", "cap", "--listen", "127.0.0.1:0", "--listen", "127.0.0.1:0"], "can't be repeated"),
         (["--fake", "cap", "--latency", "soon"], "'soon' is not a time"),
         (["--fake", "cap", "--latency", "-1"], "'-1' is not a time"),

@@ -226,8 +226,8 @@ def test_a_refusal_goes_through_the_application_s_own_handler(kind: Any) -> None
     on_a_function(app)
 
     @app.errorhandler(kind)
-    def answered(refused: Refused) -> tuple[dict[str, str | None], int]:
-        return {"error": refused.decision.reason, "description": refused.description}, 403
+    def answered(refused: Refused) -> tuple[dict[str, str], int]:
+        return {"error": refused.decision.reason, "description": refused.description}, refused.code
 
     refused = post(app, "/contact", headers={"Accept-Language": "de"})
     assert (refused.status_code, refused.json["error"]) == (403, "token-missing")

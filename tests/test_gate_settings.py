@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from caputchin_gate import ConfigurationError, Gate, Route, load_gate
+from caputchin_gate import ConfigurationError, Gate, Route, config, load_gate
 from caputchin_gate.config.settings import ROUTE
 from caputchin_gate.gate_options import GateOptions
 from caputchin_gate.messages import RequestHead
@@ -44,7 +46,15 @@ def problems(**settings: Any) -> str:
         ({"secret": "cpt_pub_public"}, "provider.secret", "public"),
         ({"secret": ""}, "provider.secret", ""),
         ({"secret": {"env": "NO_SUCH_VARIABLE"}}, "provider.secret", "NO_SUCH_VARIABLE is not set"),
-        ({"secret": {"file": "/nonexistent/secret"}}, "provider.secret", "can't be read"),
+        (
+            {"secret": {"file": "/nonexistent/secret"}},
+            "provider.secret",
+            "can't be read (No such file or directory)",
+        ),
+        ({"secret": {"file": "/"}}, "provider.secret", "the file / can't be read (Is a directory)"),
+        ({"secret": {"file": sys.executable}}, "provider.secret", "can't be read (it is not UTF-8 text)"),
+        ({"secret": {"file": "a\0b"}}, "provider.secret", "can't be read (there is no such name)"),
+        ({"secret": os.environ.get("NO_SUCH_VARIABLE")}, "provider.secret", "is missing; is the environment variable"),
         ({"secret": 7}, "provider.secret", "neither a text nor"),
         ({"timeout": -1}, "provider.timeout", "-1 is negative"),
         ({"timeout": "5 parsecs"}, "provider.timeout", '"5s"'),
@@ -78,6 +88,11 @@ def problems(**settings: Any) -> str:
         ({"limits": {"verifications": 0}}, "limits.verifications", "from 1"),
         ({"sidecar": {"listen": "8080"}}, "sidecar.listen", '"127.0.0.1:8080"'),
         ({"sidecar": {"listen": "127.0.0.1:"}}, "sidecar.listen", "names no port"),
+        ({"sidecar": {"listen": ["127.0.0.1:80", "nope"]}}, "sidecar.listen: 'nope' names no port", '"[::1]:8080"'),
+        ({"sidecar": {"listen": 8080}}, "sidecar.listen: 8080 is no address", '"127.0.0.1:8080"'),
+        ({"sidecar": {"listen": []}}, "sidecar.listen: [] is no address", '"127.0.0.1:8080"'),
+        ({"sidecar": {"upstream": 8000}}, "sidecar.upstream: is no address of an application", '"http://127'),
+        ({"sidecar": {"admin": "nope"}}, "sidecar.admin: 'nope' names no port", '"127.0.0.1:8080"'),
         ({"sidecar": {"listen": "127.0.0.1:65536"}}, "sidecar.listen", "names no port"),
         ({"sidecar": {"listen": "::1:8080"}}, "sidecar.listen", '"[::1]:8080"'),
         ({"sidecar": {"listen": ":8080"}}, "sidecar.listen", "no host"),
@@ -255,6 +270,55 @@ def test_all_problems_are_reported_at_once() -> None:
     text = problems(provider="caputchin", secret="cpt_pub_x", timeout="soon", on_outage="yes", mod="report")
     for setting in ("provider.secret", "provider.timeout", "on_outage", "mod: unknown key"):
         assert setting in text
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [
+        ({"kind": "turnstil"}, {"secret", "timeout", "foo"}),
+        ({"kind": "turnstile", "verification": "upstrem"}, {"secret", "timeout", "foo"}),
+        ({"kind": "caputchn", "verification": "in-proces"}, {"secret", "timeout", "foo"}),
+        ({"kind": "nonsense"}, {"secret", "timeout"}),
+        ({"kind": 7}, {"secret", "timeout"}),
+        ({"knid": "turnstile"}, {"secret", "timeout"}),
+        ({"kind": "cap", "verification": "nonsense"}, {"secret", "timeout"}),
+    ],
+)
+def test_a_mistyped_kind_or_verification_hides_no_other_problem_of_its_table(
+    kind: dict[str, Any], settings: set[str]
+) -> None:
+    table = {**kind, "secret": {"env": "NO_SUCH_VARIABLE"}, "timeout": "5 parsecs", "foo": 1}
+    with pytest.raises(ConfigurationError) as caught:
+        Gate(provider=table, protect=["POST /contact"])
+    told = {problem.setting.removeprefix("provider.") for problem in caught.value.problems}
+    assert told - {"kind", "knid", "verification"} == settings
+    assert told & {"kind", "verification"}
+
+
+@pytest.mark.parametrize(
+    ("key", "what"),
+    [
+        ("foo", "provider.foo: unknown key; known: "),
+        ("token_feild", "provider.token_feild: unknown key; did you mean 'token_field'?"),
+        ("verificaton", "provider.verificaton: unknown key; did you mean 'verification'?"),
+        ("timeout", "provider.timeout: has no meaning with in-process verification; remove it"),
+    ],
+)
+def test_in_process_a_mistyped_key_is_told_from_one_that_has_no_meaning(key: str, what: str) -> None:
+    table = {"kind": "caputchin", "verification": "in-process", key: 1}
+    with pytest.raises(ConfigurationError) as caught:
+        Gate(provider=table, protect=["POST /contact"])
+    (problem,) = caught.value.problems
+    assert str(problem).startswith(what)
+
+
+@pytest.mark.parametrize("secret", [{"env": "NO_SUCH_VARIABLE"}, "short", 7])
+def test_a_site_whose_secret_can_t_be_read_is_a_reason_to_serve_all_the_same(secret: object) -> None:
+    sites = [{"site_key": "shop", "secret": secret}]
+    provider = {"kind": "caputchin", "verification": "in-process"}
+    with pytest.raises(ConfigurationError) as caught:
+        config.read({"provider": provider, "in_process": {"sites": sites}}, must_guard=True)
+    assert [problem.setting for problem in caught.value.problems] == ["in_process.sites[0].secret"]
 
 
 def test_a_route_has_exactly_the_keys_of_a_route_table() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -63,7 +64,7 @@ EXPLAIN = "gate explain gate.toml GET /contact"  # unguarded: exit code 1
         ("gate $'\\xff' ", (2,), None),
         ("gate check $'\\xff.toml' ", (1,), None),
         ("gate explain gate.toml POST $'/\\xff' ", (1,), b""),
-        ("gate explain gate.toml $'\\xff' $'/\\xff' --json", (1,), b""),
+        ("gate explain gate.toml $'\\xff' $'/\\xff' --json", (2,), None),
         ("gate audit gate.toml $'\\xff'", (2,), None),
         ("printf '%0.s[' {1..20000} > deep.toml; gate check deep.toml", (1, 2), None),
         ("mkfifo pipe; gate check pipe & echo > pipe; wait $!", (1,), None),
@@ -78,6 +79,27 @@ def test_it_ends_with_its_code_and_at_most_one_line(
     assert b"Exception ignored" not in done.stderr
     assert says is None or done.stderr == says
     assert says is not None or done.stderr.count(b"\n") <= 3
+
+
+@pytest.mark.parametrize(
+    ("environment", "has_colours"),
+    [({"TERM": "xterm"}, True), ({"TERM": "xterm", "NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)],
+)
+def test_only_a_terminal_has_colours(environment: dict[str, str], has_colours: bool, tmp_path: Path) -> None:
+    tmp_path.joinpath("gate.toml").write_text(SETTINGS)
+    tmp_path.joinpath("shop.py").write_text("from flask import Flask\napp = Flask(__name__)\napp.post('/x')(print)\n")
+    usual = {name: value for name, value in os.environ.items() if name not in ("TERM", "NO_COLOR")}
+    for command in (["check", "gate.toml"], ["check", "absent.toml"], ["audit", "gate.toml", "shop"]):
+        ours, terminal = pty.openpty()
+        subprocess.run(
+            [*COMMAND, *command], stdout=terminal, stderr=terminal, cwd=tmp_path, timeout=PATIENCE, check=False,
+            env={**usual, "PYTHONPATH": str(Path(__file__).parents[1]), **environment},
+        )  # fmt: skip
+        os.close(terminal)
+        assert (b"\x1b[" in os.read(ours, 65536)) is has_colours
+        os.close(ours)
+        piped = in_shell(f"gate {' '.join(command)}", tmp_path, **environment)
+        assert b"\x1b" not in piped.stdout + piped.stderr
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from flask import Flask
 from caputchin_gate import ConfigurationError, Gate, flask, load_gate
 from caputchin_gate.cli import main
 from caputchin_gate.endpoints.siteverify import test_keys
+from caputchin_gate.errors import Place
 from caputchin_gate.fake_provider.kinds import KINDS
 from caputchin_gate.gate import gate_from
 from caputchin_gate.providers import kinds, load
@@ -41,9 +42,7 @@ def test_a_public_key_is_refused_and_can_be_allowed(kind: str, key: str) -> None
     assert PROBLEM in str(refused.value)
     assert key not in str(refused.value)
     gate = gate_from(settings(kind, key, allow_test_keys=True))
-    assert [str(warning) for warning in gate.warnings if "allow_test_keys" in warning.what] == [
-        "provider: allow_test_keys is on: the provider's public test keys let everybody in"
-    ]
+    assert f"allow_test_keys: is on: the public test keys of {kind} let everybody in" in map(str, gate.warnings)
 
 
 # However it was typed
@@ -67,6 +66,19 @@ def written(folder: Path, secret: str) -> Path:
     file = folder / "gate.toml"
     file.write_text(f'protect = ["POST /contact"]\n\n[provider]\nkind = "procaptcha"\nsecret = {secret}\n')
     return file
+
+
+@pytest.mark.parametrize(
+    ("before", "place"),
+    [("[provider]", (3, 1)), ("secret", (5, 1))],
+)
+def test_the_warning_that_they_are_allowed_is_told_where_that_stands(
+    before: str, place: tuple[int, int], tmp_path: Path
+) -> None:
+    file = written(tmp_path, f'"{KEY}"')
+    file.write_text(file.read_text().replace(before, f"allow_test_keys = true\n{before}"))
+    (found,) = (warning.place for warning in load_gate(file).warnings if "public test keys" in warning.what)
+    assert found == Place(str(file), *place)
 
 
 def in_a_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Gate:

@@ -163,7 +163,11 @@ def test_each_provider_of_a_gate_has_tokens_of_its_own() -> None:
     [
         (lambda captcha: captcha.token("token-lost"), "no token comes to 'token-lost'"),
         (lambda captcha: captcha.fails("verified"), "'verified' admits"),
-        (lambda captcha: captcha.fails("no-reason"), "no-reason"),
+        (lambda captcha: captcha.fails("token-expird"), "no reason here; did you mean 'token-expired'?"),
+        (lambda captcha: captcha.fails("no-reason"), "'no-reason' is no reason here; known: body-incomplete, "),
+        (lambda captcha: captcha.token(provider="old"), "'old' is no provider here; known: caputchin"),
+        (lambda captcha: captcha.fields(provider="captuchin"), "did you mean 'caputchin'?"),
+        (lambda captcha: captcha.token(site_key="shop"), "'shop' is no site_key here; known: default"),
         (lambda captcha: captcha.latency(1), "nobody is asked, so nobody can be slow"),
     ],
 )

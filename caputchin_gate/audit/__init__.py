@@ -1,6 +1,7 @@
 """Which endpoints of an application no rule protects, and which rules protect nothing.
 
     applications.py   imports the application and looks through middleware and mounts
+    own_gates.py      the gate that it has already
     starlette.py, flask.py, django.py   one file a framework: its routes as endpoints
     paths.py          an endpoint's path as targets that a client could send
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from types import CellType, MethodType, ModuleType
 from typing import Any, Final
@@ -19,7 +20,7 @@ from caputchin_gate.audit.paths import AppPath, Variable
 _ATTRIBUTE: Final = re.compile(r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)(\(\))?")
 _USUAL_NAMES: Final = ("application", "app")
 _INNER_NAMES: Final = ("app", "application", "wsgi_app", "asgi_app", "_app", "inner", "__wrapped__", "func")
-_DEEPEST: Final = 50  # wrappers around wrappers
+DEEPEST: Final = 50  # wrappers around wrappers
 
 
 class CantLoad(Exception):
@@ -36,12 +37,12 @@ def load(spec: str) -> object:
         sys.path.insert(0, os.getcwd())
     module = _imported(name)
     if found is not None:
-        return _attribute(module, found[1], is_factory=found[2] is not None)
+        return _application(_attribute(module, found[1], is_factory=found[2] is not None), spec)
     if hasattr(module, "ROOT_URLCONF"):
         return _django_site(name)
     for usual in _USUAL_NAMES:
         if hasattr(module, usual):
-            return getattr(module, usual)
+            return _application(getattr(module, usual), f"{name}:{usual}")
     raise CantLoad(f"{name} has neither {' nor '.join(_USUAL_NAMES)}: name it, as in {name}:site")
 
 
@@ -49,7 +50,7 @@ def endpoints_of(app: object, prefix: AppPath) -> Iterator[Endpoint]:
     """All endpoints of an application. What can't be looked into is an endpoint of every path and method."""
     layer: list[object] = [app]
     beside: dict[int, object] = {}  # applications that a wrapper keeps, by identity
-    for _ in range(_DEEPEST):
+    for _ in range(DEEPEST):
         known = [(inner, walk) for inner in layer if (walk := _walk_of(inner)) is not None]
         for inner, walk in known:
             try:
@@ -62,8 +63,21 @@ def endpoints_of(app: object, prefix: AppPath) -> Iterator[Endpoint]:
                     yield _opaque(one, prefix)
             return
         beside |= {id(kept): kept for outer in layer for kept in _kept(outer) if _walk_of(kept) is not None}
-        layer = list({id(inner): inner for outer in layer for inner in _inside(outer)}.values())
+        layer = _all_inside(layer)
     yield _opaque(app, prefix)
+
+
+def only_inside(app: object) -> object | None:
+    """What gets all of its requests. None where there is no such thing, or a choice."""
+    inside = _all_inside([app])
+    kept = [one for one in _kept(app) if _walk_of(one) is not None]
+    if len(inside) != 1 or isinstance(app, DispatcherMiddleware) or not all(_same(one, inside[0]) for one in kept):
+        return None
+    return inside[0]
+
+
+def _all_inside(layer: Sequence[object]) -> list[object]:
+    return list({id(inner): inner for outer in layer for inner in _inside(outer)}.values())
 
 
 def _opaque(app: object, prefix: AppPath) -> Endpoint:
@@ -173,6 +187,27 @@ def _attribute(module: ModuleType, path: str, *, is_factory: bool) -> object:
         return found()
     except (Exception, SystemExit) as failure:
         raise CantLoad(f"{module.__name__}:{path}() failed: {_what_failed(failure)}") from failure
+
+
+def _application(found: object, spec: str) -> object:
+    """What was found, if it may be one: frameworks beyond ours have classes of their own."""
+    if found is None:
+        raise CantLoad(f"{spec} is None")
+    if not callable(found):
+        raise CantLoad(f"{spec} is no application but of type {type(found).__name__}")
+    for what, is_one in (("function", inspect.isfunction), ("class", inspect.isclass)):
+        if is_one(found) and _takes_nothing(found):
+            raise CantLoad(f"{spec} is a {what}; write {spec}()")
+    return found
+
+
+def _takes_nothing(function: Callable[..., object]) -> bool:
+    """Whether it can be called as it is. Applications are called with a request, wrapped ones with anything."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except ValueError:  # of what is not written in Python
+        return False
+    return all(one.default is not one.empty or one.kind is one.VAR_KEYWORD for one in parameters)
 
 
 def _django_site(settings: str) -> object:

@@ -13,14 +13,23 @@ from django.urls.resolvers import LocalePrefixPattern, RegexPattern, RoutePatter
 
 from caputchin_gate.audit.endpoints import EVERY_METHOD, Endpoint, Walk, marked_methods, name_of
 from caputchin_gate.audit.paths import AppPath, Piece, Variable
+from caputchin_gate.django.gates import site_gate
 from caputchin_gate.django.marked import marks_of
+from caputchin_gate.django.system_checks import has_door
 from caputchin_gate.django.urls import class_of, methods_of
+from caputchin_gate.gate import Gate
 
 _VARIABLE: Final = re.compile(r"<(?:[^>:]+:)?([^>]+)>")
 
 
 def is_one(app: object) -> bool:
     return isinstance(app, BaseHandler)
+
+
+def gates() -> Iterator[Gate]:
+    """That of the site, if something lets requests through it."""
+    if has_door():
+        yield site_gate()
 
 
 def endpoints(app: object, prefix: AppPath, walk: Walk) -> Iterator[Endpoint]:

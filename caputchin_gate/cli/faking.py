@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import signal
+import sys
 from contextlib import suppress
 from types import FrameType
 
@@ -40,11 +41,11 @@ def run(typed: argparse.Namespace) -> int:
     from caputchin_gate.fake_provider.server import server_of, url_of  # only who serves pays for it
 
     host, port = _address(typed.listen or [LISTEN])
-    fake = FakeProvider(typed.fake, latency=typed.latency or 0.0, on_answer=lambda found: print(found, flush=True))
+    fake = FakeProvider(typed.fake, latency=typed.latency or 0.0, on_answer=lambda found: print(found, file=sys.stderr))
     with listen(host, port, "--listen") as listener:
         server = server_of(fake, listener)
     signal.signal(signal.SIGTERM, _end)
-    print(_settings(typed.fake, fake, url_of(server)), flush=True)
+    print(_settings(typed.fake, fake, url_of(server)), end="", flush=True)
     with suppress(KeyboardInterrupt):
         server.serve_forever()
     return DONE
@@ -56,7 +57,7 @@ def _address(typed: list[str]) -> tuple[str, int]:
     try:
         address = one_listening(typed[0])
     except Wrong as wrong:
-        raise WrongUse(f"--listen {wrong}") from None
+        raise WrongUse(f"--listen {typed[0][:LONGEST_ECHO]!r} {wrong}") from None
     if address.path is not None or not address.is_local:
         raise WrongUse("a fake lets everybody in, so it listens on this machine alone: --listen 127.0.0.1:PORT")
     return address.host, address.port
@@ -67,7 +68,7 @@ def _end(number: int, frame: FrameType | None) -> None:
 
 
 def _settings(kind: str, fake: FakeProvider, url: str) -> str:
-    """As TOML, so that it can be pasted."""
+    """As TOML, so that it can be pasted, or stdout be a file of it."""
     where, secret = url + fake.kind.path, fake.secret
     own = f'\nsite_key = "{fake.site_key}"' if fake.kind.names_site else ""
     return f"""# A fake {kind}, for development. Its settings:

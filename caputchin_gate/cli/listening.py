@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 
 from caputchin_gate.cli.terminal import WrongUse
@@ -12,6 +13,8 @@ def listen(host: str, port: int, options: str) -> socket.socket:
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         return socket.create_server(address, family=family)
-    except (OSError, UnicodeError) as failure:
-        why = getattr(failure, "strerror", None) or "not a host name"
-        raise WrongUse(f"can't listen on {host} port {port}: {why} (see {options})") from None
+    except (UnicodeError, socket.gaierror):
+        why = "not a host name"
+    except OSError as failure:
+        why = os.strerror(failure.errno or 0)  # its own words repeat the address
+    raise WrongUse(f"can't listen on {host} port {port}: {why} (see {options})")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
@@ -14,11 +15,13 @@ from typing import Any, Final, NoReturn, Protocol
 
 from caputchin_gate import __version__
 from caputchin_gate.cli import commands
-from caputchin_gate.cli.terminal import WRONG_USE, complain
+from caputchin_gate.cli.terminal import WRONG_USE, WrongUse, complain
+from caputchin_gate.errors import nearest
 
 PROGRAM: Final = "caputchin-gate"
 FILE: Final = "gate.toml"
 WIDTH: Final = 78
+LEAST_WIDTH: Final = 30
 _WRONG: Final = "wrong use: what was typed, or what it names, can't be used"
 LONGEST_ECHO: Final = 40  # characters of an argument that a complaint repeats
 
@@ -54,6 +57,19 @@ class OneLineParser(argparse.ArgumentParser):
         super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **options)
         self.color = False  # heeded from Python 3.14 on
 
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        found, surplus = super().parse_known_args(args, namespace)
+        for option in (one for one in surplus if one.startswith("-")):
+            self.error(
+                f"unrecognized arguments: {option[:LONGEST_ECHO]}; {nearest(option, self._option_string_actions)}"
+            )
+        return found, surplus
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            what = f"invalid choice: {str(value)[:LONGEST_ECHO]!r}; {nearest(str(value), map(str, action.choices))}"
+            raise argparse.ArgumentError(action, what)
+
     def error(self, message: str) -> NoReturn:
         complain(f"{message} (see {self.prog} --help)")
         sys.exit(WRONG_USE)
@@ -64,16 +80,23 @@ def whole_parser() -> argparse.ArgumentParser:
     made = OneLineParser(
         prog=PROGRAM,
         usage="%(prog)s COMMAND ...",
-        description="Guards the POST routes of web applications with a captcha.",
+        description=filled("Guards the POST routes of web applications with a captcha."),
         epilog=_listing(loaded),
     )
     made.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}", help="print the version")
-    listed = made.add_subparsers(metavar="COMMAND", prog=PROGRAM, required=True, help=argparse.SUPPRESS)
+    made.set_defaults(run=_without_command)
+    listed = made.add_subparsers(metavar="COMMAND", prog=PROGRAM, help=argparse.SUPPRESS)
     for name, command in loaded.items():
-        own = listed.add_parser(name, help=command.SUMMARY, description=_filled(command), epilog=_epilog(command))
+        own = listed.add_parser(
+            name, help=command.SUMMARY, description=filled(inspect.getdoc(command) or ""), epilog=_epilog(command)
+        )
         command.arguments(own)
         own.set_defaults(run=command.run)
     return made
+
+
+def _without_command(typed: argparse.Namespace) -> NoReturn:
+    raise WrongUse(f"the following arguments are required: COMMAND (see {PROGRAM} --help)")
 
 
 def _listing(loaded: Mapping[str, Command]) -> str:
@@ -81,18 +104,22 @@ def _listing(loaded: Mapping[str, Command]) -> str:
     for group in Group:
         own = {name: command for name, command in loaded.items() if command.GROUP is group}
         if own:
-            lines += [f"{group.value}:", *(f"  {name:12}{command.SUMMARY}" for name, command in own.items()), ""]
+            rows = (filled(f"  {name:12}{command.SUMMARY}", indent=14) for name, command in own.items())
+            lines += [f"{group.value}:", *rows, ""]
     return "\n".join([*lines, "A command's own --help has examples:", f"  {PROGRAM} explain --help"])
-
-
-def _filled(command: Command) -> str:
-    return textwrap.fill(inspect.getdoc(command) or "", WIDTH)
 
 
 def _epilog(command: Command) -> str:
     examples = (f"  {PROGRAM} {example}" for example in command.EXAMPLES)
-    exits = (f"  {code}  {meaning}" for code, meaning in sorted({**command.EXITS, WRONG_USE: _WRONG}.items()))
-    return "\n".join(["examples:", *examples, "", "exit code:", *exits])
+    exits = sorted({**command.EXITS, WRONG_USE: _WRONG}.items())
+    rows = (filled(f"  {code}  {meaning}", indent=5) for code, meaning in exits)
+    return "\n".join(["examples:", *examples, "", "exit code:", *rows])
+
+
+def filled(text: str, indent: int = 0) -> str:
+    """As wide as the terminal. indent: of all lines but the first."""
+    columns = shutil.get_terminal_size().columns - 2
+    return textwrap.fill(text, max(LEAST_WIDTH, min(columns, WIDTH)), subsequent_indent=" " * indent)
 
 
 def names() -> list[str]:
@@ -109,7 +136,13 @@ def load(name: str) -> Command:
 
 
 def add_file(parser: argparse.ArgumentParser, *, needed: bool = True) -> None:
-    parser.add_argument("file", metavar=FILE, nargs=None if needed else "?", help="the settings")
+    parser.add_argument("file", metavar=FILE, type=file_name, nargs=None if needed else "?", help="the settings")
+
+
+def file_name(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("'' names no file")
+    return text
 
 
 def port(text: str) -> int:

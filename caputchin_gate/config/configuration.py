@@ -85,12 +85,13 @@ class Configuration:
         )
 
 
-def read(typed: Table, *, must_guard: bool = False) -> Configuration:
+def read(typed: Table, known: Sequence[Problem] = (), *, must_guard: bool = False) -> Configuration:
     """Read all settings. Raises ConfigurationError with every problem that was found.
 
+    known: problems that were found before
     must_guard: whether settings without any route are a problem; not for a server that verifies for other back ends.
     """
-    problems: list[Problem] = []
+    problems = list(known)
     top = read_table(typed, TOP, "", problems)
     own = top["in_process"]
     own["cap"]["work"] = _work(own["cap"], problems)
@@ -102,7 +103,7 @@ def read(typed: Table, *, must_guard: bool = False) -> Configuration:
     problems += _upstream_problems(top["sidecar"])
     problems += _listening_problems(top["sidecar"])
     verifies_for_others = any(site["secret"] for site in own["sites"]) and top["forward_auth"] is None
-    if must_guard and not routes and not verifies_for_others and not any(_concerns_routes(one) for one in problems):
+    if must_guard and not routes and not verifies_for_others and not any(map(_may_be_what_lacks, problems)):
         problems.append(NOTHING_PROTECTED)
     if problems:
         raise ConfigurationError(problems)
@@ -123,8 +124,9 @@ def with_marked(configuration: Configuration, particular: Sequence[Route], plain
     return dataclasses.replace(configuration, routes=routes)
 
 
-def _concerns_routes(problem: Problem) -> bool:
-    return problem.setting.startswith(("protect", "route"))
+def _may_be_what_lacks(problem: Problem) -> bool:
+    """Whether a route, or a site whose tokens others verify, was typed and could not be read."""
+    return problem.setting.startswith(("protect", "route", "in_process.sites"))
 
 
 def _work(cap: Table, problems: list[Problem]) -> Work:

@@ -16,12 +16,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final, TypeAlias
 
 from caputchin_gate import providers
-from caputchin_gate.config.provider_tables import readers_of
+from caputchin_gate.config.provider_tables import kind_meant, readers_of
 from caputchin_gate.config.settings import TOP, Setting, TableOf, TablesOf
 from caputchin_gate.config.settings.plain import TEXT
 from caputchin_gate.config.settings.reading import Schema
-from caputchin_gate.config.settings.secrets import secret
-from caputchin_gate.errors import ConfigurationError, Place, Problem, closest
+from caputchin_gate.errors import Place, Problem, closest
+from caputchin_gate.providers import Upstream
 
 PREFIX: Final = "CAPUTCHIN_GATE_"
 SEPARATOR: Final = "__"
@@ -95,10 +95,8 @@ def _plain_settings(known: Mapping[str, Setting], above: Path) -> Iterator[tuple
 def _provider_settings(above: Path, kind: str | None) -> Iterator[tuple[Path, Schema]]:
     yield (*above, "kind"), TEXT
     yield (*above, "verification"), TEXT
-    try:
-        readers = readers_of(providers.load(kind)) if kind is not None else {"secret": secret}
-    except ConfigurationError:  # which is told where the table is read
-        return
+    meant = kind_meant(kind) if kind is not None else None
+    readers = readers_of(providers.load(meant) if meant is not None else Upstream)
     yield from (((*above, key), reader.schema) for key, reader in readers.items())
 
 

@@ -37,6 +37,10 @@ IN_PROCESS_KINDS: Final[Mapping[str, frozenset[str]]] = {
 }
 
 
+VERIFICATIONS: Final = ("upstream", "in-process")
+IN_PROCESS_KEYS: Final = ("kind", "verification", "token_field")
+
+
 @dataclass(frozen=True, slots=True)
 class InProcessProvider:
     """A provider table with verification = "in-process"."""
@@ -83,27 +87,46 @@ def _token_field_problems(provider: Provider, where: str) -> Iterable[Problem]:
 
 def _read_provider(typed: object, where: str, top: Table, problems: list[Problem]) -> Provider | None:
     table = dict(table_of(typed, where, problems))
-    before = len(problems)
-    if "kind" not in table:
-        problems.append(Problem(f"{where}.kind", "is missing", nearest("", providers.kinds())))
-        meant = (key for key in table if closest(str(key), ["kind"]))  # what other keys there may be, the kind tells
-        problems += (Problem(f"{where}.{key}", UNKNOWN_KEY, "did you mean 'kind'?") for key in meant)
-    kind = read_value(text, table.pop("kind", "none"), f"{where}.kind", "", problems)
+    kind = _read_kind(table, where, problems)
     verification = table.pop("verification", "upstream")
-    if verification not in ("upstream", "in-process"):
-        problems.append(Problem(f"{where}.verification", 'is neither "upstream" nor "in-process"'))
-    if len(problems) > before:
+    if verification not in VERIFICATIONS:
+        meant = closest(str(verification), VERIFICATIONS)
+        fix = f"did you mean {meant!r}?" if meant is not None else ""
+        problems.append(Problem(f"{where}.verification", 'is neither "upstream" nor "in-process"', fix))
+        verification = meant
+    if kind is None or verification is None:  # which keys there may be beyond those of all kinds, they tell
+        for key, reader in readers_of(Upstream).items():
+            if key in table:
+                read_value(reader, table[key], f"{where}.{key}", None, problems)
         return None
-    try:
-        upstream = providers.load(kind)
-    except ConfigurationError as failure:
-        problems += (Problem(f"{where}.kind", found.what, found.fix) for found in failure.problems)
-        return None
+    upstream = providers.load(kind)
     if verification == "in-process":
         return _read_in_process(kind, upstream, table, where, problems)
     if top["allow_test_keys"]:
         table.setdefault("allow_test_keys", True)
     return _read_upstream(upstream, table, where, problems)
+
+
+def _read_kind(table: dict[str, Any], where: str, problems: list[Problem]) -> str | None:
+    """Taken out of the table. What was mistyped is a problem, and the kind that was meant tells the others."""
+    if "kind" not in table:
+        problems.append(Problem(f"{where}.kind", "is missing", nearest("", providers.kinds())))
+        meant = (key for key in table if closest(str(key), ["kind"]))
+        problems += (Problem(f"{where}.{key}", UNKNOWN_KEY, "did you mean 'kind'?") for key in meant)
+        return None
+    typed = read_value(text, table.pop("kind"), f"{where}.kind", None, problems)
+    if typed is None:
+        return None
+    try:
+        return providers.load(typed).kind
+    except ConfigurationError as failure:
+        problems += (Problem(f"{where}.kind", found.what, found.fix) for found in failure.problems)
+        return kind_meant(typed)
+
+
+def kind_meant(typed: str) -> str | None:
+    """The kind that was typed, or that was mistyped."""
+    return typed if typed in providers.kinds() else closest(typed, providers.kinds())
 
 
 def _read_in_process(
@@ -121,8 +144,12 @@ def _read_in_process(
     token_field = read_value(
         text, table.pop("token_field", _default_field(upstream)), f"{where}.token_field", "", problems
     )
+    asked = readers_of(upstream)
     for key in table:
-        problems.append(Problem(f"{where}.{key}", "has no meaning with in-process verification", "remove it"))
+        if key in asked:
+            problems.append(Problem(f"{where}.{key}", "has no meaning with in-process verification", "remove it"))
+        else:
+            problems.append(Problem(f"{where}.{key}", UNKNOWN_KEY, nearest(str(key), (*IN_PROCESS_KEYS, *TOP))))
     return InProcessProvider(kind, token_field)
 
 
@@ -137,7 +164,7 @@ def _read_upstream(upstream: type[Upstream], table: dict[str, Any], where: str, 
     values: dict[str, Any] = {}
     for key, value in table.items():
         if key not in known:
-            problems.append(Problem(f"{where}.{key}", UNKNOWN_KEY, nearest(str(key), (*known, *TOP))))
+            problems.append(Problem(f"{where}.{key}", UNKNOWN_KEY, nearest(str(key), (*IN_PROCESS_KEYS, *known, *TOP))))
             continue
         before = len(problems)
         understood = read_value(known[key], value, f"{where}.{key}", None, problems)
@@ -148,7 +175,7 @@ def _read_upstream(upstream: type[Upstream], table: dict[str, Any], where: str, 
     return upstream(**values)
 
 
-def readers_of(upstream: type[Upstream]) -> dict[str, Reader[Any]]:
+def readers_of(upstream: type) -> dict[str, Reader[Any]]:
     """How the fields of a kind are read: their types tell."""
     types = typing.get_type_hints(upstream)
     return {field.name: _reader_for(field.name, types[field.name]) for field in dataclasses.fields(upstream)}

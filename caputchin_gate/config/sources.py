@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
+from caputchin_gate.config.configuration import Configuration, read
 from caputchin_gate.config.environment import typed_in
 from caputchin_gate.config.gate_file import GateFile, load
 from caputchin_gate.config.tables import Table
@@ -37,11 +38,19 @@ class Override:
 
 @dataclass(frozen=True, slots=True)
 class Typed:
-    """All that was typed, in one table."""
+    """All that was typed, in one table.
+
+    strange: variables that stand for no setting
+    """
 
     tables: Table = field(repr=False)
     file: GateFile | None = None
     overriding: Mapping[str, Override] = field(default_factory=dict)
+    strange: Sequence[Problem] = ()
+
+    def read(self, *, must_guard: bool = False) -> Configuration:
+        """What it means. Raises ConfigurationError with every problem, whatever source it is of."""
+        return read(self.tables, self.strange, must_guard=must_guard)
 
     def placed(self, problem: Problem) -> Problem:
         """The same problem, with its place."""
@@ -82,9 +91,7 @@ def gather(path: str | Path | None, environment: Mapping[str, str], options: Map
         *_, key = keys = tuple(setting.split("."))
         tables = _with(tables, keys, value)
         overriding[setting] = Override(Place(f"--{key}"))
-    if problems:
-        raise ConfigurationError(problems)
-    return Typed(tables, file, overriding)
+    return Typed(tables, file, overriding, tuple(problems))
 
 
 def _with(tables: Any, keys: Sequence[str], value: Any) -> Any:

@@ -55,7 +55,8 @@ def read_value(reader: Reader[T], value: object, where: str, default: D, problem
     try:
         return reader(value)
     except Wrong as wrong:
-        problems.append(Problem(where, wrong.what, wrong.fix, _shown(value) if reader.shown else ""))
+        typed = value if wrong.item is None else wrong.item
+        problems.append(Problem(where, wrong.what, wrong.fix, _shown(typed) if reader.shown else ""))
         return default
 
 

@@ -76,13 +76,18 @@ def _door() -> Iterator[CheckMessage]:
         if before:
             what = f"{', '.join(before)}: run before the gate, also for requests that it then refuses"
             yield Warning(what, f"put {MIDDLEWARE} before them", id=_id("W001"))
-    elif not any(map(_is_door, settings.MIDDLEWARE)) and not any(map(_is_wrapped, _applications())):
+    elif not has_door():
         what = f"{SETTING} describes a gate, and none stands in front of the site"
         fix = (
             f"add {MIDDLEWARE} to MIDDLEWARE, or application = wrap(application) where WSGI_APPLICATION or "
             "ASGI_APPLICATION is defined"
         )
         yield Error(what, fix, id=_id("E002"))
+
+
+def has_door() -> bool:
+    """Whether the gate of the site stands in front of it."""
+    return any(map(_is_door, settings.MIDDLEWARE)) or any(map(_is_wrapped, _applications()))
 
 
 def _is_door(name: str) -> bool:

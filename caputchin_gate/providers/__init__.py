@@ -138,11 +138,6 @@ class Upstream(ABC):
         return [
             *settings.secret_warnings(self.secret, self.secret_shape, self.secret_hint),
             *settings.endpoint_warnings(self.url),
-            *(
-                ["allow_test_keys is on: the provider's public test keys let everybody in"]
-                if self.allow_test_keys
-                else []
-            ),
         ]
 
     def precheck(self, token: object) -> Failed | str:

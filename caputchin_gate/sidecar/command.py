@@ -5,19 +5,21 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
-from caputchin_gate import __version__, config, service_log
+from caputchin_gate import __version__, service_log
 from caputchin_gate.config.sources import gather
 from caputchin_gate.errors import ConfigurationError, Problem
 from caputchin_gate.events import tell
 from caputchin_gate.gate import gate_of
-from caputchin_gate.service_log import ServiceLog
+from caputchin_gate.service_log import STDERR, ServiceLog
 from caputchin_gate.sidecar.listening import url_of
 from caputchin_gate.sidecar.settings import relay_settings
 from caputchin_gate.sidecar.supervisor import Supervisor
 from caputchin_gate.sidecar.tls import listening_context, upstream_context
 from caputchin_gate.sidecar.worker import Service
+
+STDOUT: Final = 1
 
 
 def run(path: str, typed: Mapping[str, Any], *, alone: bool) -> bool:
@@ -36,7 +38,7 @@ def prepare(path: str, typed: Mapping[str, Any], log: ServiceLog, *, alone: bool
     """Read and check everything. Raises ConfigurationError."""
     source = gather(path, os.environ, {f"sidecar.{key}": value for key, value in typed.items()})
     with source.placing():
-        configuration = config.read(source.tables, must_guard=True)
+        configuration = source.read(must_guard=True)
         settings = relay_settings(configuration, alone=alone)
         if settings.admin is not None:
             _have_admin()
@@ -66,9 +68,21 @@ def _say_where(service: Service) -> None:
     upstreams = [str(upstream) for upstream in settings.upstreams]
     behind = f" for {', '.join(upstreams)}" if upstreams else ""
     workers = "1 worker" if settings.workers == 1 else f"{settings.workers} workers"
-    message = f"listening on {', '.join(places)}{behind} ({workers})"
-    print(f"caputchin-gate: {message}", flush=True)
+    said = [f"listening on {', '.join(places)}{behind} ({workers})"]
     admin = url_of(service.admin_socket, tls=False) if service.admin_socket is not None else None
     if admin is not None:
-        print(f"caputchin-gate: health and metrics on {admin}", flush=True)
-    tell(logging.INFO, "ready", message, listen=places, upstream=upstreams, admin=admin, workers=settings.workers)
+        said.append(f"health and metrics on {admin}")
+    if not _log_is_on_stdout():
+        for sentence in said:
+            print(f"caputchin-gate: {sentence}", flush=True)
+    tell(
+        logging.INFO, "ready", "; ".join(said), listen=places, upstream=upstreams, admin=admin, workers=settings.workers
+    )
+
+
+def _log_is_on_stdout() -> bool:
+    """Whether both are one terminal, or the one log of a container, where the same would be read twice."""
+    try:
+        return os.path.sameopenfile(STDOUT, STDERR)
+    except OSError:  # one of them is closed
+        return False

@@ -21,13 +21,14 @@ fixtures.py    for pytest
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Final
 
 from caputchin_gate.client_address import network_of
 from caputchin_gate.effects import Call, NoReply
+from caputchin_gate.errors import nearest
 from caputchin_gate.fake_provider import SITE_KEY, FakeProvider
 from caputchin_gate.gate import Gate
 from caputchin_gate.http_client import HttpClient
@@ -92,7 +93,9 @@ class Captcha:
                 return self._fakes[url].token(outcome)
             case InProcess(kind=kind, ipv6_prefix=prefix):
                 clock, sites = self.gate.policy.verification.clock, self.gate.sites
-                site = sites[site_key] if site_key is not None else next(iter(sites.values()))
+                site = (
+                    sites[_known(site_key, sites, "site_key")] if site_key is not None else next(iter(sites.values()))
+                )
                 client = network_of(remote_ip, prefix) if remote_ip is not None else None
                 return made(kind, site, clock, outcome, action=action, client=client)
 
@@ -106,7 +109,7 @@ class Captcha:
 
     def _verifier(self, name: str | None) -> Verifier:
         verifiers = self.gate.verifiers
-        return verifiers[name] if name is not None else next(iter(verifiers.values()))
+        return verifiers[_known(name, verifiers, "provider")] if name is not None else next(iter(verifiers.values()))
 
     # Scenes: with or without a token
 
@@ -117,10 +120,9 @@ class Captcha:
 
     def fails(self, reason: str = Reason.TOKEN_REJECTED) -> Scene:
         """Every guarded request is refused for this reason."""
-        refused = Reason(reason)
-        if refused in ADMITTING:
+        if reason in ADMITTING:
             raise ValueError(f"{reason!r} admits")
-        return self._verdict(Failed(refused))
+        return self._verdict(Failed(Reason(_known(reason, {*map(str, Reason)} - ADMITTING, "reason"))))
 
     def is_down(self) -> Scene:
         """Nobody can tell about any token: the outage policy of each route decides. In process what is down is the
@@ -154,6 +156,13 @@ class Captcha:
 
         rehearsal.verdict = verdict
         return Scene(undo)
+
+
+def _known(name: str, names: Collection[str], what: str) -> str:
+    """The name, if it is one. Raises ValueError with what was meant."""
+    if name not in names:
+        raise ValueError(f"{name!r} is no {what} here; {nearest(name, names)}")
+    return name
 
 
 class Scene:

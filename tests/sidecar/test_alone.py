@@ -174,7 +174,7 @@ GATE = {"protect": ["POST /contact"], "provider": IN_PROCESS}
     [
         ({**GATE, "provider": PROVIDER}, [], "gate.toml: has nothing to serve; set forward_auth, or verify in process"),
         ({**GATE, "protect": []}, [], "nothing is protected"),
-        (GATE, ["--listen", "8080"], "sidecar.listen: ['8080'] names no port"),
+        (GATE, ["--listen", "8080"], "sidecar.listen: '8080' names no port"),
         (GATE, ["--listen", "127.0.0.1:99999"], "names no port"),
         (GATE, ["--listen", "192.0.2.1:80"], "can't listen on 192.0.2.1:80"),
         (GATE, ["--workers", "0"], "sidecar.workers"),

@@ -144,6 +144,21 @@ def test_on_a_terminal_it_writes_text_unless_told_otherwise(
     assert first.startswith("2") if as_text else json.loads(first)["event"]
 
 
+def test_where_stdout_and_stderr_are_one_it_says_once_where_it_listens(tmp_path: Path, upstream: Scripted) -> None:
+    table = {"listen": "127.0.0.1:0", "admin": "127.0.0.1:0", "upstream": upstream.url}
+    file = tmp_path / "gate.toml"
+    file.write_text(as_toml({**SETTINGS, "store": f"sqlite://{tmp_path}/gate.db", "sidecar": table}))
+    command = [sys.executable, "-m", "caputchin_gate", "proxy", str(file)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        assert process.stdout is not None
+        events = []
+        while "ready" not in events:
+            events.append(json.loads(process.stdout.readline())["event"])
+        process.terminate()
+        rest = process.stdout.read().decode().splitlines()
+    assert all(json.loads(line)["event"] != "ready" for line in rest)
+
+
 def test_a_reader_that_stops_reading_costs_lines_and_not_the_service(tmp_path: Path, upstream: Scripted) -> None:
     ours, theirs = os.pipe()
     many = POST.replace(b"Connection: close\r\n", b"Accept: application/json\r\n") * 50

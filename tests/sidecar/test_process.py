@@ -329,11 +329,11 @@ GATE = {
         (GATE, ["--upstream", "http://127.0.0.1/path"], "sidecar.upstream: is no address of an application"),
         (GATE, ["--upstream", "http://user:pw@127.0.0.1"], "sidecar.upstream: is no address of an application"),
         (GATE, ["--upstream", "http://app.example:8000"], "use https:// or a Unix socket, or allow_http = true"),
-        (GATE, ["--upstream", "unix:/x", "--listen", "nonsense"], "sidecar.listen: ['nonsense'] names no port"),
+        (GATE, ["--upstream", "unix:/x", "--listen", "nonsense"], "sidecar.listen: 'nonsense' names no port"),
         (
             GATE,
             ["--upstream", "unix:/x", "--listen", "127.0.0.1:99999"],
-            "sidecar.listen: ['127.0.0.1:99999'] names no port",
+            "sidecar.listen: '127.0.0.1:99999' names no port",
         ),
         (GATE, ["--upstream", "unix:/x", "--listen", "192.0.2.1:80"], "can't listen on 192.0.2.1:80: Cannot assign"),
         (GATE, ["--upstream", "unix:/x", "--listen", "no.host.invalid:80"], "can't listen on no.host.invalid:80"),

@@ -1,4 +1,6 @@
-"""The application's own POST, PUT, PATCH and DELETE routes that no rule of gate.toml protects."""
+"""The application's own POST, PUT, PATCH and DELETE routes that no rule protects: none of a gate.toml, or none of the
+gate that stands in front of it.
+"""
 
 from __future__ import annotations
 
@@ -14,15 +16,17 @@ from typing import TextIO
 
 from caputchin_gate.audit import Audit, Row, Standing, audit
 from caputchin_gate.audit.applications import CantLoad, endpoints_of, load
+from caputchin_gate.audit.own_gates import gate_around
 from caputchin_gate.audit.paths import AppPath
 from caputchin_gate.cli.gate_file import gate_to_ask
 from caputchin_gate.cli.parser import Group, add_file
-from caputchin_gate.cli.terminal import DONE, FINDING, WrongUse, complain, one_line
+from caputchin_gate.cli.terminal import DONE, FINDING, Colour, WrongUse, coloured, one_line, warn
 
 GROUP = Group.ASK
 SUMMARY = "list an application's routes that no rule protects"
 EXAMPLES = (
     "audit gate.toml shop.main:app",
+    "audit shop.main:app",
     "audit gate.toml 'shop:create_app()' --json",
     "audit gate.toml shop.settings --ignore '/admin/{rest:path}'",
 )
@@ -30,7 +34,7 @@ EXITS = {0: "every route that writes is protected, exempt or ignored", 1: "some 
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    add_file(parser)
+    add_file(parser, needed=False)
     parser.add_argument("app", metavar="APP", help="module:app, module:factory(), or a module of Django settings")
     parser.add_argument(
         "--ignore", metavar="PATTERN", action="append", default=[], help="a route that needs no rule; may be repeated"
@@ -40,10 +44,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(typed: argparse.Namespace) -> int:
-    gate = gate_to_ask(typed.file)
+    if typed.file is None and typed.app.endswith(".toml"):
+        raise WrongUse("the following arguments are required: APP")
+    named = gate_to_ask(typed.file) if typed.file is not None else None
     report = _own_stdout()
     try:
-        found = audit(endpoints_of(load(typed.app), AppPath()), gate.policy, typed.ignore)
+        app = load(typed.app)
+        gate = named if named is not None else gate_around(app)
+        found = audit(endpoints_of(app, AppPath()), gate.policy, typed.ignore)
     except CantLoad as failure:
         if typed.traceback and failure.__cause__ is not None:
             traceback.print_exception(failure.__cause__)
@@ -54,9 +62,10 @@ def run(typed: argparse.Namespace) -> int:
             print(json.dumps(_as_json(found), indent=2), file=report)
         else:
             for line in _lines(found):
-                print(line.rstrip(), file=report)
+                print(line, file=report)
+            print(_sum(found, report), file=report)
     for warning in () if typed.json else found.warnings:
-        complain(f"warning: {warning}")
+        warn(warning)
     return FINDING if found.standing(Standing.UNPROTECTED) else DONE
 
 
@@ -79,13 +88,16 @@ def _lines(found: Audit) -> Iterator[str]:
         if rows:
             yield f"{standing}:"
             yield from map(_line, rows)
+
+
+def _sum(found: Audit, report: TextIO) -> str:
     unprotected, all_of_them = len(found.standing(Standing.UNPROTECTED)), len(found.rows)
     if unprotected:
-        yield f"{unprotected} of {all_of_them} routes that write are not protected"
-    elif all_of_them:
-        yield f"no route that writes is unprotected ({all_of_them} looked at)"
-    else:
-        yield "the application has no route that writes"
+        sentence = f"{unprotected} of {all_of_them} routes that write are not protected"
+        return coloured(sentence, Colour.ERROR, report)
+    if all_of_them:
+        return coloured(f"no route that writes is unprotected ({all_of_them} looked at)", Colour.GOOD, report)
+    return "the application has no route that writes"
 
 
 def _line(row: Row) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from dataclasses import replace
 
-from caputchin_gate import ConfigurationError, Gate, config
+from caputchin_gate import ConfigurationError, Gate
 from caputchin_gate.cli.parser import Group, add_file
-from caputchin_gate.cli.terminal import DONE, FINDING, complain, list_problems, one_line
+from caputchin_gate.cli.terminal import DONE, FINDING, Colour, coloured, list_problems, one_line, warn
 from caputchin_gate.config.sources import gather
 from caputchin_gate.errors import Problem
 from caputchin_gate.gate import gate_of
@@ -32,9 +33,9 @@ def run(typed: argparse.Namespace) -> int:
         list_problems(failure, typed.file)
         return FINDING
     for warning in gate.warnings:
-        complain(f"{warning.place or typed.file}: warning: {replace(warning, place=None)}")
+        warn(str(replace(warning, place=None)), warning.place or typed.file)
     gate.close()
-    print(one_line(f"{typed.file}: no problems"))
+    print(f"{one_line(typed.file)}: {coloured('no problems', Colour.GOOD, sys.stdout)}")
     return DONE
 
 
@@ -42,7 +43,7 @@ def _checked(file: str) -> Gate:
     """The gate of a file, and all that the sidecar would find wrong with it, too."""
     source = gather(file, os.environ)
     with source.placing():
-        configuration = config.read(source.tables, must_guard=True)
+        configuration = source.read(must_guard=True)
         settings = relay_settings(configuration, alone=not configuration.sidecar["upstream"])
         problems: list[Problem] = []
         for context in (listening_context, upstream_context):

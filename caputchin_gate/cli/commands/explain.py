@@ -27,7 +27,7 @@ EXITS = {
     1: "it does: no rule guards it, it is exempt, or only reported",
 }
 
-_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # of a header field (RFC 9110 5.6.2)
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # of a header field, and a method (RFC 9110 5.6.2)
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,6 +60,8 @@ def asked_head(method: str, target: str, mount: str, fields: Sequence[str]) -> R
     raw_path, _, query = sent.partition("?")
     if not raw_path.startswith(("/", "http://", "https://")):
         raise WrongUse(f"{target[:40]!r} is no path: it begins with a slash, as in POST /contact")
+    if not _NAME.fullmatch(method):
+        raise WrongUse(f"{method[:40]!r} is no method: a word, as in POST /contact")
     if mount and not mount.startswith("/"):
         raise WrongUse(f"--mount {mount[:40]!r} is no path: it begins with a slash, as in /app")
     headers: dict[str, list[str]] = {}

@@ -26,11 +26,16 @@ EXITS = {0: "the token passed, and is spent", 1: "it did not; the verdict on std
 def arguments(parser: argparse.ArgumentParser) -> None:
     add_file(parser)
     # A token may begin with a hyphen, so everything after the file is taken as it is.
+    parser.usage = "%(prog)s [-h] gate.toml TOKEN"
+    parser.set_defaults(print_help=parser.print_help)
     parser.add_argument("token", metavar="TOKEN", nargs=argparse.REMAINDER, help='"-" reads it from stdin')
 
 
 def run(typed: argparse.Namespace) -> int:
     match typed.token:
+        case ["-h" | "--help"]:
+            typed.print_help()
+            return DONE
         case [token] | ["--", token]:
             pass
         case _:

@@ -10,7 +10,7 @@ from typing import Final
 from caputchin_gate.config.settings.hardening import HARDENING, multipliers
 from caputchin_gate.config.settings.plain import TEXT, choice, duration, flag, number, one_or_more, text, texts, whole
 from caputchin_gate.config.settings.reading import Setting, TableOf, TablesOf, Wrong, reads
-from caputchin_gate.config.settings.secrets import signing_keys, site_secrets, verifying_secret
+from caputchin_gate.config.settings.secrets import signing_keys, site_secrets, verifying_secret, why_unreadable
 from caputchin_gate.difficulty import GREATEST_CAP
 from caputchin_gate.endpoints.caputchin_files import BESIDE, WIDGET
 from caputchin_gate.engines import LONGEST_LIFETIME, LONGEST_REDEEMED
@@ -44,7 +44,7 @@ def hosts(value: object) -> tuple[str, ...]:
         if host is None:
             meant = meant_by(typed)
             fix = f'write it as browsers send it: "{meant}"' if meant else 'write it like "shop.example"'
-            raise Wrong(f"{typed!r} is not a host name", fix)
+            raise Wrong("is not a host name", fix, typed)
         named.append(host)
     return tuple(named)
 
@@ -54,7 +54,7 @@ def dialects(value: object) -> frozenset[str]:
     named = texts(value)
     for name in named:
         if name not in DIALECTS:
-            raise Wrong(f"{name!r} is no dialect of siteverify", nearest(name, DIALECTS))
+            raise Wrong("is no dialect of siteverify", nearest(name, DIALECTS), name)
     return frozenset(named)
 
 
@@ -81,7 +81,7 @@ def _content_of(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except (OSError, ValueError) as failure:
-        raise Wrong(f"the file {path.name} can't be read ({type(failure).__name__})") from None
+        raise Wrong(f"the file {path.name} can't be read ({why_unreadable(failure)})") from None
 
 
 @reads({"type": "string", "pattern": _ORIGIN})

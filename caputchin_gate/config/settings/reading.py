@@ -20,12 +20,16 @@ ANYTHING: Final[Schema] = {}
 
 
 class Wrong(Exception):
-    """A value that can't be used: what is wrong with it, and the fix."""
+    """A value that can't be used: what is wrong with it, and the fix.
 
-    def __init__(self, what: str, fix: str = "") -> None:
+    item: the one of a list that is wrong, where that is known
+    """
+
+    def __init__(self, what: str, fix: str = "", item: object = None) -> None:
         super().__init__(what)
         self.what = what
         self.fix = fix
+        self.item = item
 
     @classmethod
     def like(cls, failure: ConfigurationError) -> Wrong:

@@ -40,6 +40,8 @@ def _secret(value: object) -> Secret:
             return value
         case str():
             return Secret(value)
+        case None:  # os.environ.get(...)
+            raise Wrong("is missing", "is the environment variable set?")
         case {"env": str() as name, **rest} if not rest:
             try:
                 return Secret(os.environ[name])
@@ -69,10 +71,21 @@ def _content_of(name: str) -> str:
         with Path(name).open(encoding="utf-8") as file:
             content = file.read(LONGEST_FILE + 1)
     except (OSError, ValueError) as failure:
-        raise _unusable(name, f"can't be read ({type(failure).__name__})") from None
+        raise _unusable(name, f"can't be read ({why_unreadable(failure)})") from None
     if len(content) > LONGEST_FILE:
         raise _unusable(name, "is too large for a secret")
     return content.strip()
+
+
+def why_unreadable(failure: OSError | ValueError) -> str:
+    """In words that hold nothing of the file, nor of its name."""
+    match failure:
+        case OSError(strerror=str() as why):
+            return why
+        case UnicodeError():
+            return "it is not UTF-8 text"
+        case _:  # a NUL in its name
+            return "there is no such name"
 
 
 @reads(one_or_more(SECRET), shown=False)

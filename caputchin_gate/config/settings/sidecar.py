@@ -11,6 +11,8 @@ from caputchin_gate.config.settings.plain import TEXT, choice, duration, flag, o
 from caputchin_gate.config.settings.reading import Setting, TableOf, Wrong, reads
 from caputchin_gate.config.settings.secrets import signing_key
 
+_LIKE: Final = 'write it like "127.0.0.1:8080" or "[::1]:8080"'
+
 
 @reads(TEXT)
 def address(value: object) -> tuple[str, int]:
@@ -18,19 +20,18 @@ def address(value: object) -> tuple[str, int]:
     host, colon, port = text(value).rpartition(":")
     bracketed = host.startswith("[") and host.endswith("]")
     if not colon or not port.isascii() or not port.isdecimal() or len(port) > 5 or int(port) > 65535:
-        raise Wrong("names no port", 'write it like "127.0.0.1:8080" or "[::1]:8080"')
+        raise Wrong("names no port", _LIKE, value)
     if not host.strip("[]") or (":" in host and not bracketed):
-        raise Wrong("is no host and port", 'write it like "127.0.0.1:8080" or "[::1]:8080"')
+        raise Wrong("is no host and port", _LIKE, value)
     return host.strip("[]") if bracketed else host, int(port)
 
 
 @reads(one_or_more(TEXT, least=1))
 def listening(value: object) -> tuple[Address, ...]:
     """Hosts and ports, or Unix sockets: one, or a list of them."""
-    found = tuple(one_listening(typed) for typed in texts(value))
-    if not found:
-        raise Wrong("is empty")
-    return found
+    if not value or not isinstance(value, str | list | tuple):
+        raise Wrong("is no address, and no list of addresses", _LIKE)
+    return tuple(map(one_listening, texts(value)))
 
 
 @reads(TEXT)
@@ -41,7 +42,8 @@ def one_listening(value: object) -> Address:
 
 @reads(one_or_more(TEXT, least=1), shown=False)
 def upstreams(value: object) -> tuple[Address, ...]:
-    found = tuple(addresses.upstream(typed) for typed in texts(value))
+    typed = texts(value) if isinstance(value, str | list | tuple) else ()
+    found = tuple(map(addresses.upstream, typed))
     known = tuple(address for address in found if address is not None)
     if not found or len(known) < len(found):
         raise Wrong(
