@@ -60,12 +60,16 @@ def decision_of(request: HttpRequest) -> Decision | None:
 def decision_at_view(request: HttpRequest) -> Decision | None:
     """The same for the view that Django has chosen; None also where something behind the gate has changed the path."""
     record = record_of(request)
+    is_wsgi = "wsgi.input" in record
+    sent = get_path_info(record) or "/" if is_wsgi else record["path"].removeprefix(request.script_name)
+    return decision_on_path(record) if request.path_info == sent else None
+
+
+def decision_on_path(record: Record) -> Decision | None:
+    """The same where Django's own request is not known."""
     if "wsgi.input" in record:
-        root_path, path, told = record["SCRIPT_NAME"], record["PATH_INFO"], get_path_info(record) or "/"
-    else:
-        root_path, path = record.get("root_path", ""), record["path"]
-        told = path.removeprefix(request.script_name)
-    return decision_at(record, root_path, path) if request.path_info == told else None
+        return decision_at(record, record["SCRIPT_NAME"], record["PATH_INFO"])
+    return decision_at(record, record.get("root_path", ""), record["path"])
 
 
 def head_in(record: Record) -> RequestHead:

@@ -22,9 +22,9 @@ from django.utils.safestring import SafeString
 from django.utils.translation import get_language
 
 from caputchin_gate.client_address import client_of
-from caputchin_gate.django.current import current, decision_at_view, head_in
+from caputchin_gate.django.current import current, decision_at_view, decision_on_path, head_in
 from caputchin_gate.django.gates import Forms, site_gate
-from caputchin_gate.doors import DECISION, decision_in
+from caputchin_gate.doors import DECISION
 from caputchin_gate.refusals import field_text_of
 from caputchin_gate.verdict import Decision
 
@@ -90,7 +90,7 @@ def decided(token: Any) -> Decision:
     now = current()
     if now is None:
         return _decide(token, None)
-    decision = decision_at_view(now.request) if now.request is not None else decision_in(now.record)
+    decision = decision_at_view(now.request) if now.request is not None else decision_on_path(now.record)
     if decision is None:
         decision = _decide(token, client_of(head_in(now.record), site_gate().trusted_proxies))
         now.record[DECISION] = decision

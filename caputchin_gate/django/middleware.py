@@ -8,6 +8,7 @@ because Django has received all of it before it runs any middleware. The view ge
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from io import BytesIO
 from typing import IO, Any, Protocol, assert_never
@@ -23,6 +24,7 @@ from caputchin_gate.django.gates import site_gate
 from caputchin_gate.django.marked import http_response
 from caputchin_gate.doors import DECIDED_BY, note
 from caputchin_gate.effects import BodyEnd, LastPiece
+from caputchin_gate.events import tell
 from caputchin_gate.gate import Gate
 from caputchin_gate.kept_body import KeptBody
 from caputchin_gate.messages import RequestHead
@@ -206,7 +208,9 @@ class BodyGone:
     """A body that somebody has read and not kept: nobody can tell what the view will make of it, so it is refused."""
 
     def read(self, max_memory: int) -> bytes | LastPiece | BodyEnd:
-        raise RuntimeError("a middleware before the gate has read the body")
+        why = "another middleware has read the body before the gate, which has to stand before it in MIDDLEWARE"
+        tell(logging.ERROR, "body-gone", why)
+        raise RuntimeError(why)
 
     def hand_over(self) -> None:
         pass
