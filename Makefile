@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN     = $(VENV)/bin
 
-.PHONY: demo test exhaustive check bench simulation docs clean browser services widgets proxies
+.PHONY: demo test exhaustive check bench simulation docs pictures clean browser services widgets proxies
 
 demo: $(VENV)/.demo
 	$(BIN)/caputchin-gate demo
@@ -29,11 +29,14 @@ bench: $(VENV)/.bench services widgets proxies
 simulation: $(VENV)/.bench
 	$(BIN)/python -m benchmarks.simulation
 
-# The documentation: its generated parts, the settings reference and the pictures, and the site in docs/_build/html.
-docs: $(VENV)/.test browser
+# The documentation: the generated settings reference, and the site in docs/_build/html.
+docs: $(VENV)/.test
 	$(BIN)/python docs/make_settings.py
-	$(BIN)/python docs/make_pictures.py
 	$(BIN)/sphinx-build -nW --keep-going -q docs docs/_build/html
+
+# The pictures of the documentation, which are kept in git: anew when what they show has changed. Takes two minutes.
+pictures: $(VENV)/.test browser
+	$(BIN)/python docs/make_pictures.py
 
 # The tests drive a real Chromium. Playwright's own download is not needed: a system Chromium is used.
 browser:

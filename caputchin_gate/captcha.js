@@ -42,7 +42,7 @@ nl: "Beveiliging stand-by|Beveiliging voorbereiden…|Formulier controleren…|B
 pl: "Ochrona w gotowości|Przygotowywanie ochrony…|Sprawdzanie formularza…|Ochrona aktywna|Weryfikacja niedostępna|Spróbuj ponownie za # s",
 pt: "Proteção em espera|Preparando a proteção…|Verificando o formulário…|Proteção ativa|Verificação indisponível|Tente novamente em # segundos"
 }
-const colors = {waiting: 0, idle: 0, solving: 0, ready: "#059669", error: "#dc2626", rate_limited: "#d97706"}
+const colors = {waiting: 0, idle: 0, solving: 0, ready: "green", error: "crimson", rate_limited: "sienna"}
 // Elements' names hide members
 const real = (node, {prototype} = HTMLFormElement) => new Proxy(node, {
 	get: (_, name, __, own = Reflect.get(prototype, name, node)) => typeof own == "function" ? own.bind(node) : own
@@ -64,18 +64,18 @@ const solve = job => workers[0] ? new Promise((done, fail) => {
 
 const guard = bare => {
 	const form = real(bare)
-	let state, sent, busy, run, held // held until its token is handed out
+	let state, sent, busy, run, held // held: not handed out
 	const data = (name, or) => form.dataset[name] || script.dataset[name] || or
 	const field = data("field", "caputchin-token")
 	const tell = (type, detail) => form.dispatchEvent(new CustomEvent("caputchin:" + type, {bubbles: 1, detail}))
 	const show = (next, left) => {
 		const labels = texts[data("locale", page.documentElement.lang).slice(0, 2)] || texts.en
-		for (const place of form.querySelectorAll("[data-captcha-status]")) {
-			place.role = "status"
-			place.ariaLive = next == state ? "off" : "polite"
-			place.dataset.captchaState = next
-			place.textContent = labels.split("|")[Object.keys(colors).indexOf(next)].replace("#", left)
-			place.dataset.captchaNoColor ?? (place.style.color = colors[next] || "#6b7280")
+		for (const node of form.querySelectorAll("[data-captcha-status]")) {
+			node.role = "status"
+			node.ariaLive = next == state ? "off" : "polite"
+			node.dataset.captchaState = next
+			node.textContent = labels.split("|")[Object.keys(colors).indexOf(next)].replace("#", left)
+			node.dataset.captchaNoColor ?? (node.style.color = `color-mix(in srgb,currentColor 60%,${colors[next] || "dimgray"})`)
 		}
 		next == state || tell("state", {state: state = next, retryAfter: left})
 	}
@@ -121,15 +121,15 @@ const guard = bare => {
 		begin: () => (run = held = busy = 0, data("preload") == "eager" ? start() : show("waiting")),
 		reset: start,
 		solve: () => take().then(give),
-		hear(event, by = event.submitter, asks = data("mode") == "event") {
-			if (event.type != "submit") return fresh() || busy || state == "error" || start()
+		hear(e, by = e.submitter, asks = data("mode") == "event") {
+			if (e.type != "submit") return fresh() || busy || state == "error" || start()
 			if (sent || (by?.formMethod || form.method) == "dialog") return
 			if (!asks && fresh() && held.token) return give(held.token, void (held = 0))
-			event.preventDefault()
-			asks || event.stopImmediatePropagation() // others get it with the token
+			e.preventDefault()
+			asks || e.stopImmediatePropagation() // others get it with the token
 			if (busy) return
 			const mine = busy = {}
-			take().then(give, () => {}).then(token => {
+			take().then(give, () => 0).then(token => {
 				if (busy != mine) return
 				busy = 0
 				if (asks) return token && tell("solved", {token, field})

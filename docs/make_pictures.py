@@ -1,7 +1,7 @@
 """Makes the pictures of the documentation from the running demo: `python docs/make_pictures.py`.
 
 Needs the extra `test` and a system Chromium. Writes `demo.png`, `refusal.png` and `dashboard.png` beside this file, the
-last one after a minute of traffic through a sidecar, and those of the examples to `examples/pictures/`; `--examples`
+last one after a minute of traffic through a sidecar, and those of the examples to `examples/` beside it; `--examples`
 writes these alone. `--all FOLDER` writes the pages in light and dark, on a phone, and the application's answer, to look
 at while changing them.
 """
@@ -10,12 +10,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import random
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -27,6 +25,7 @@ from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from pictures_of_examples import pictures_of_examples
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from caputchin_gate.engines.solver import solve
@@ -217,61 +216,6 @@ def picture_of_the_dashboard(browser: Browser, path: Path, *, dark: bool = False
             one.join()
 
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
-UVICORN = (sys.executable, "-m", "uvicorn", "app:app", "--log-level", "warning", "--port")
-GUNICORN = (sys.executable, "-m", "gunicorn", "app:app", "--log-level", "warning", "--bind")
-
-
-@contextmanager
-def running_example(name: str, server: tuple[str, ...]) -> Iterator[str]:
-    """The address of an example that runs as long as the block, with a store of its own."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    where = f"127.0.0.1:{port}" if server is GUNICORN else str(port)
-    with tempfile.TemporaryDirectory() as state:
-        environment = {**os.environ, "XDG_STATE_HOME": state, "PROSOPO_SECRET": "0xan-example-of-a-secret"}
-        command = [*server, where]
-        with subprocess.Popen(command, cwd=EXAMPLES / name, env=environment) as process:  # noqa: S603, our own command
-            try:
-                for _ in range(300):
-                    try:
-                        ask(port, "GET", "/")
-                        break
-                    except OSError:
-                        time.sleep(0.1)
-                yield f"http://127.0.0.1:{port}"
-            finally:
-                process.send_signal(signal.SIGINT)
-
-
-def pictures_of_examples(browser: Browser, folder: Path) -> None:
-    def opened(address: str) -> Page:
-        page = browser.new_page(viewport={"width": 640, "height": 480}, color_scheme="light", locale="en-GB")
-        page.goto(address)
-        return page
-
-    for name, field, typed in (("migration", "[name=text]", "ann@shop.example"), ("multi_step", "[name=name]", "Ann")):
-        with running_example(name, GUNICORN) as address:
-            page = opened(address)
-            page.fill(field, typed)
-            page.wait_for_selector("[data-captcha-state=ready]")
-            page.screenshot(path=folder / f"{name}.png")
-            page.close()
-    with running_example("uploads", UVICORN) as address, tempfile.TemporaryDirectory() as files:
-        video = Path(files, "holiday.mp4")
-        video.write_bytes(b"x" * 8_000_000)
-        page = opened(address)
-        page.set_input_files("[name=file]", video)
-        slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 2_000_000}
-        page.context.new_cdp_session(page).send("Network.emulateNetworkConditions", slow)
-        page.click("button")
-        page.wait_for_function("document.querySelector('progress').value > 0.5")
-        page.screenshot(path=folder / "uploads.png")
-        page.wait_for_selector("text=has arrived")
-        page.close()
-
-
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--all", type=Path, metavar="FOLDER")
@@ -281,7 +225,7 @@ if __name__ == "__main__":
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         if folder is None:
-            pictures_of_examples(chromium, EXAMPLES / "pictures")
+            pictures_of_examples(chromium, Path(__file__).with_name("examples"))
         if folder is None and not typed.examples:
             picture_of_the_demo(chromium, Path(__file__).with_name("demo.png"))
             picture_of_a_refusal(chromium, Path(__file__).with_name("refusal.png"))

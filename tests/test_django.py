@@ -8,6 +8,7 @@ from io import BytesIO
 from typing import Any
 
 import pytest
+from django import VERSION
 from django.conf.urls.i18n import i18n_patterns
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.test import AsyncClient, Client
@@ -316,6 +317,9 @@ def test_a_forced_prefix_that_the_server_does_not_know_of_is_cut_off_for_the_gat
     """Django cuts it off an ASGI path: the handler of /contact runs for /shop/contact."""
     with settings_of([path("contact", tell)], ["POST /contact"], FORCE_SCRIPT_NAME="/shop"):
         site = Site(way)
+        if way == "asgi-middleware" and VERSION < (5,):
+            assert site.post("/shop/contact").status == 404  # Django 4.2 does not: no handler runs
+            return
         assert site.post("/shop/contact").status == 403
         assert site.post("/shop/contact", fresh_token()).text == "verified"
 

@@ -125,15 +125,13 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 
 
 NAMESPACE = """
-import os
-from caputchin_gate import *
-from caputchin_gate.asgi import GateMiddleware
+import caputchin_gate
 from django.conf import settings
 
 async def app(scope, receive, send): ...
 
 application = lambda environ, start_response: []
-gate = Gate(provider="caputchin", verification="in-process", store="memory", protect=["POST /contact"])
+gate = caputchin_gate.Gate(provider="caputchin", verification="in-process", store="memory", protect=["POST /contact"])
 token = "A" * 32 + ".1"
 settings.configure(SECRET_KEY="an example")
 """
@@ -147,6 +145,13 @@ def test_every_python_example_runs(page: Path, tmp_path: Path) -> None:
     examples = [text.replace("/var/lib/myapp", str(tmp_path)) for text in blocks(page, "python")]
     program = "\n".join([NAMESPACE, *examples])
     done = subprocess.run([sys.executable, "-"], input=program, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("example", blocks(ROOT / "README.md", "python"))
+def test_an_example_of_the_readme_needs_nothing_that_stands_elsewhere(example: str) -> None:
+    command = [sys.executable, "-"]
+    done = subprocess.run(command, input=example, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
 
 

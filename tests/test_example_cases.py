@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -63,12 +64,7 @@ def audited(folder: Path, state: Path) -> subprocess.CompletedProcess[str]:
 
 
 def copied(example: str, to: Path) -> Path:
-    folder = to / example
-    folder.mkdir()
-    for file in (FOLDER / example).iterdir():
-        if file.is_file():
-            (folder / file.name).write_bytes(file.read_bytes())
-    return folder
+    return Path(shutil.copytree(FOLDER / example, to / example, ignore=shutil.ignore_patterns("__pycache__")))
 
 
 def test_each_case_is_audited() -> None:

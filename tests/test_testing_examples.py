@@ -88,6 +88,20 @@ def test_the_example_of_django_passes_with_django_s_own_runner(tmp_path: Path) -
     assert "\nRan 5 tests in " in run(["manage.py", "test"], ROOT / "examples" / "django_signup", tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ("examples", "one application at a time: pytest "),
+        ("examples/django_signup", "django_signup && python manage.py test"),
+    ],
+)
+def test_what_pytest_can_t_run_in_one_process_it_names(asked: str, said: str) -> None:
+    command = [sys.executable, "-m", "pytest", asked]
+    done = subprocess.run(command, cwd=ROOT, env=inherited(), capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    assert said in done.stderr + done.stdout
+
+
 def test_every_application_of_the_examples_has_tests() -> None:
     applications = {
         *(ROOT / "examples").glob("*/app.py"),

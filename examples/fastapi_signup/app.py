@@ -21,7 +21,7 @@ from caputchin_gate.fastapi import install, require_human
 HERE = Path(__file__).parent
 templates = Jinja2Templates(HERE / "templates")
 app = FastAPI()
-app.mount("/static", StaticFiles(directory=HERE / "static", check_dir=False))
+app.mount("/static", StaticFiles(directory=HERE / "static"))
 comments: list[str] = []
 
 gate = Gate(provider="caputchin", verification="in-process")

@@ -47,3 +47,8 @@ def test_a_comment_comes_with_a_header(client: TestClient, captcha: Captcha) -> 
     again = client.post("/comments", json={"text": "Lovely"}, headers=headers)
     assert again.json()["error-codes"] == ["timeout-or-duplicate"]
     assert comments == ["Lovely"]
+
+
+def test_without_htmx_there_is_none(client: TestClient) -> None:
+    assert client.get("/static/htmx.min.js").status_code == 404
+    assert client.get("/static/style.css").status_code == 200

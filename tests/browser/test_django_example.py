@@ -111,6 +111,29 @@ def test_the_admin_s_login_takes_a_person_and_no_bot(page: Page, server: Server)
     expect(page.locator("#user-tools")).to_contain_text("Log out")
 
 
+def test_the_admin_s_login_tells_the_state_of_its_check(page: Page, server: Server) -> None:
+    page.goto(f"http://127.0.0.1:{server.port}/admin/login/")
+    status = page.locator("#login-form [data-captcha-status]")
+    expect(status).to_have_text("Protection standby")
+    page.fill("[name=username]", ADMIN["DJANGO_SUPERUSER_USERNAME"])
+    expect(status).to_have_text("Protection active")
+
+
+def test_without_a_challenge_the_admin_s_login_sends_nothing_and_says_why(page: Page, server: Server) -> None:
+    page.route("**/challenge", lambda route: route.abort())
+    page.goto(f"http://127.0.0.1:{server.port}/admin/login/")
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
+    page.fill("[name=username]", ADMIN["DJANGO_SUPERUSER_USERNAME"])
+    page.fill("[name=password]", ADMIN["DJANGO_SUPERUSER_PASSWORD"])
+    page.click("[type=submit]")
+    expect(page.locator("[data-captcha-status]")).to_have_text("Verification unavailable")
+    assert [url for url in sent if not url.endswith("/challenge")] == []
+    page.unroute("**/challenge")
+    page.click("[type=submit]")
+    expect(page.locator("#user-tools")).to_contain_text("Log out")
+
+
 def test_a_bot_at_the_admin_s_login_never_learns_whether_a_password_is_right(page: Page, server: Server) -> None:
     page.route("**/.caputchin/**", lambda route: route.abort())
     answers = []

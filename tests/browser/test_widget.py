@@ -10,6 +10,8 @@ import pytest
 from challenge_site import WIDGET, ChallengeSite
 from playwright.sync_api import Page, expect
 
+from tests.browser.contrast import contrasts
+
 OpenForm = Callable[..., Page]
 STATUS = "[data-captcha-status]"
 
@@ -527,12 +529,37 @@ def test_a_locale_of_form_or_script_wins_and_english_is_the_rest(
     expect(open_form(**parts).locator(STATUS)).to_have_text(label)
 
 
-def test_the_status_is_a_polite_live_region_with_default_colours(open_form: OpenForm) -> None:
+def test_the_status_is_a_polite_live_region(open_form: OpenForm) -> None:
     status = open_form(form='data-preload="eager"').locator(STATUS)
     expect(status).to_have_attribute("data-captcha-state", "ready")
     expect(status).to_have_role("status")
     expect(status).to_have_attribute("aria-live", "polite")
-    expect(status).to_have_css("color", "rgb(5, 150, 105)")
+
+
+ROOMS = {
+    "white": "color: #000; background: #fff",
+    "grey on white": "color: #6b7280; background: #fff",
+    "white on grey": "color: #fff; background: #374151",
+    "grey on black": "color: #9ca3af; background: #111827",
+    "black": "color: #fff; background: #000",
+    "the browser's own, in the dark": "color-scheme: dark",
+}
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_every_state_has_a_colour_that_can_be_read_on_light_and_dark_pages(
+    open_form: OpenForm, site: ChallengeSite, room: str
+) -> None:
+    site.answers.extend([site.challenge({}), (500, {}), (429, {"retry_after": 42})])
+    page = open_form(head=f"<style>html {{ {ROOMS[room]} }}</style>")
+    shown = contrasts(page, STATUS)
+    colours = {page.locator(STATUS).evaluate("place => getComputedStyle(place).color")}
+    for _ in range(3):
+        page.evaluate("caputchin.reset(document.forms[0]).catch(() => {})")
+        shown |= contrasts(page, STATUS)
+        colours.add(page.locator(STATUS).evaluate("place => getComputedStyle(place).color"))
+    assert len(shown) == len(colours) == 4
+    assert min(shown.values()) >= 4.5, shown
 
 
 def test_a_page_keeps_its_own_colours_if_it_asks_for_that(open_form: OpenForm) -> None:

@@ -75,7 +75,7 @@ class Dashboard:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        pages.filters |= {"number": number, "span": span, "percent": percent}
+        pages.filters |= {"number": number, "pace": pace, "span": span, "percent": percent}
         self._template = pages.get_template("dashboard.html")
 
     async def remember(self, snapshot: Callable[[], Awaitable[Snapshot | None]]) -> None:
@@ -215,7 +215,12 @@ def _sum(counts: Counts, name: str) -> list[tuple[str, float]]:
 def number(value: float | None) -> str:
     if value is None:
         return "-"
-    return f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:.1f}"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}".removesuffix(".0")
+
+
+def pace(per_second: float) -> tuple[str, str]:
+    """How often something happens, and the unit in which that is a number to read."""
+    return (number(per_second), "/s") if per_second == 0 or per_second >= 0.1 else (number(60 * per_second), "/min")
 
 
 def percent(share: float | None) -> str:
@@ -223,11 +228,11 @@ def percent(share: float | None) -> str:
 
 
 def span(seconds: float | None) -> str:
-    """A length of time for a person: 340 µs, 12 ms, 4 min."""
+    """A length of time for a person: 340 µs, 1.2 ms, 4 min."""
     if seconds is None:
         return "-"
     for unit, name in ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"), (1e-3, "ms")):
         if seconds >= unit:
             value = seconds / unit
-            return f"{value:.0f} {name}" if value >= 10 else f"{value:.1f} {name}"
+            return f"{value:.0f} {name}" if value >= 10 else f"{value:.1f} {name}".replace(".0 ", " ")
     return f"{seconds * 1e6:.0f} µs"

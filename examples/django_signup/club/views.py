@@ -28,7 +28,7 @@ def comment(request: HttpRequest) -> HttpResponse:
     if form.is_valid():
         comments.append(form.cleaned_data["comment"])
         form = CommentForm()
-    return render(request, "form.html", {"form": form, "comments": comments})
+    return render(request, "form.html", {"heading": "Comment", "form": form, "comments": comments})
 
 
 def talk(request: HttpRequest) -> HttpResponse:

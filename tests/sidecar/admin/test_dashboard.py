@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from caputchin_gate.sidecar.admin.dashboard import Sample, chart, number, percent, quantile, reasons, routes, span
+from caputchin_gate.sidecar.admin.dashboard import Sample, chart, number, pace, percent, quantile, reasons, routes, span
 from caputchin_gate.sidecar.counters import Counters, Counts
 from caputchin_gate.sidecar.ledger import Ledger, Seen, Snapshot
 from caputchin_gate.sidecar.reports import Secret, State, read, written
@@ -38,8 +38,11 @@ def test_a_quantile_is_even_within_its_bucket(buckets: list[tuple[str, float]], 
         (0.0012, "1.2 ms"),
         (0.25, "250 ms"),
         (1.5, "1.5 s"),
+        (60, "1 min"),
+        (62, "1 min"),
         (90, "1.5 min"),
-        (86400 * 3, "3.0 d"),
+        (86400 * 3, "3 d"),
+        (86400 * 30, "30 d"),
     ],
 )
 def test_a_time_is_written_for_people(seconds: float | None, text: str) -> None:
@@ -47,8 +50,18 @@ def test_a_time_is_written_for_people(seconds: float | None, text: str) -> None:
 
 
 def test_so_are_numbers_and_shares() -> None:
-    assert [number(value) for value in (None, 0, 7, 7.25, 1234567, 123.4)] == ["-", "0", "7", "7.2", "1,234,567", "123"]
+    assert [number(value) for value in (None, 0, 0.98, 7, 7.25, 1234567, 123.4)] == [
+        *("-", "0", "1", "7", "7.2", "1,234,567", "123")
+    ]
     assert [percent(share) for share in (None, 0, 1, 0.123)] == ["-", "0 %", "100 %", "12.3 %"]
+
+
+@pytest.mark.parametrize(
+    ("per_second", "text"),
+    [(0, "0/s"), (1 / 61, "1/min"), (0.05, "3/min"), (0.1, "0.1/s"), (0.42, "0.4/s"), (250, "250/s")],
+)
+def test_what_happens_rarely_is_told_by_the_minute(per_second: float, text: str) -> None:
+    assert "".join(pace(per_second)) == text
 
 
 def test_the_chart_ends_now_and_its_highest_bar_fills_it() -> None:
