@@ -46,15 +46,14 @@ class LoginForm(AdminAuthenticationForm):
 
 
 class GuardedAdminSite(AdminSite):
-    login_form = LoginForm
+    login_form: type[AdminAuthenticationForm] | None = LoginForm
 
     @require_human(on_refuse="pass")
     @functools.wraps(AdminSite.login)
     def login(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        """A form of one's own without a captcha would try passwords whatever was decided: then the gate answers."""
+        """A form that is no `LoginForm` would try passwords whatever was decided: then the gate answers."""
         decision = decision_of(request)
-        fields = getattr(self.login_form, "base_fields", {})
-        takes_refusals = any(isinstance(field, CaptchaField) for field in fields.values())
+        takes_refusals = issubclass(self.login_form or AdminAuthenticationForm, LoginForm)
         if decision is not None and not (decision.admitted or takes_refusals):
             return http_response(render(decision, head_in(record_of(request))))
         return super().login(request, extra_context)
