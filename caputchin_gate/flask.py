@@ -44,20 +44,20 @@ class Refused(HTTPException):
 
     decision: why
     description: what the visitor reads, in the visitor's language
-    own: the gate's own answer, which is sent where no handler is
+    answer: the gate's own, which is sent where no handler is
     """
 
     code: int  # werkzeug's exceptions may have none, and no description
     description: str
 
-    def __init__(self, decision: Decision, description: str, own: messages.Response) -> None:
+    def __init__(self, decision: Decision, description: str, answer: messages.Response) -> None:
         HTTPException.__init__(self, description)
         self.decision = decision
         self.retry_after = None  # werkzeug's classes of some statuses look at it
-        self._own = own
+        self.answer = answer
 
     def get_response(self, environ: object = None, scope: object = None) -> Response:
-        return Response([self._own.body], self._own.status, list(self._own.headers))
+        return Response([self.answer.body], self.answer.status, list(self.answer.headers))
 
 
 @functools.cache
@@ -67,8 +67,7 @@ def _class_of(status: int) -> type[Refused]:
 
 
 def _refused(decision: Decision, environ: Environ, own: messages.Response) -> Refused:
-    words = words_of(decision, head_of(environ, None))
-    return _class_of(own.status)(decision, f"{words.happened} {words.advice}", own)
+    return _class_of(own.status)(decision, words_of(decision, head_of(environ, None)).sentences, own)
 
 
 def decision_of(request: Request) -> Decision | None:

@@ -55,14 +55,14 @@ class Refused(HTTPException):
 
     decision: why
     detail: what the visitor reads, in the visitor's language
-    response: the gate's own answer, which is sent where no handler is
+    answer: the gate's own, which is sent where no handler is
     """
 
-    def __init__(self, decision: Decision, detail: str, response: messages.Response) -> None:
-        headers = {name: value for name, value in response.headers if not name.lower().startswith("content-")}
-        super().__init__(response.status, detail, headers)
+    def __init__(self, decision: Decision, detail: str, answer: messages.Response) -> None:
+        headers = {name: value for name, value in answer.headers if not name.lower().startswith("content-")}
+        super().__init__(answer.status, detail, headers)
         self.decision = decision
-        self.response = response
+        self.answer = answer
 
 
 def decision_of(request: HTTPConnection) -> Decision | None:
@@ -181,7 +181,7 @@ async def answer_refused(request: Request, refused: Exception) -> Response:
     assert isinstance(refused, Refused)
     handler = own_handler(request.app, refused)
     if handler is None:
-        own = refused.response
+        own = refused.answer
         response = Response(own.body, own.status)
         response.raw_headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in own.headers]
         return response
@@ -259,8 +259,7 @@ def demand(connection: HTTPConnection, mark: Mark, name: str) -> Decision:
 
 
 def _words(decision: Decision, scope: Scope) -> str:
-    words = words_of(decision, head_of(scope))
-    return f"{words.happened} {words.advice}"
+    return words_of(decision, head_of(scope)).sentences
 
 
 # Finding what is marked. FastAPI's routes are Starlette's with dependencies; both are found here, because applications

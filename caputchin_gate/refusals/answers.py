@@ -177,7 +177,7 @@ def _problem(told: Told, words: Words) -> bytes:
         "type": f"urn:caputchin-gate:refusal:{told.notice}",
         "title": words.title,
         "status": told.status,
-        "detail": f"{words.happened} {words.advice}",
+        "detail": words.sentences,
         "success": False,
         "error-codes": list(told.codes),
     }

@@ -35,6 +35,10 @@ class Words:
     happened: str
     advice: str
 
+    @property
+    def sentences(self) -> str:
+        return f"{self.happened} {self.advice}"
+
 
 @dataclass(frozen=True, slots=True)
 class Language:
