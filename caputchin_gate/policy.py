@@ -127,13 +127,13 @@ async def follow(found: Guarding | None, head: RequestHead, settings: Settings) 
             return PassOn()
         case Exempt(match=pattern):
             return Admit(Decision(Reason.EXEMPT, route=pattern))
-        case Ambiguous():  # two readings of one target meet rules that ask for different things (threats.md R16)
-            return rule_on(Decision(Reason.TARGET_AMBIGUOUS, method=head.method), head, None, settings)
-        case Rule(match=pattern, terms=terms):
-            if isinstance(terms, OwnPath):  # they are answered; who comes to ask about one is on its way elsewhere
-                return rule_on(Decision(Reason.TARGET_AMBIGUOUS, method=head.method), head, None, settings)
+        case Rule(match=pattern, terms=Terms() as terms):
             decision = await decide(head, terms, settings, pattern)
             return rule_on(decision, head, terms, settings)
+        case Ambiguous() | Rule():
+            # Readings of one target meet rules that ask for different things (threats.md R16), or it is one of the
+            # gate's own paths: they are answered, so who comes to ask about one is on its way elsewhere.
+            return rule_on(Decision(Reason.TARGET_AMBIGUOUS, method=head.method), head, None, settings)
 
 
 def rule_on_websocket(head: RequestHead, settings: Settings) -> Ruling:

@@ -139,6 +139,9 @@ class ClientConnection(asyncio.Protocol):
                 return not self._tls  # a client may end its side and wait for the answer
             case State.TUNNEL:
                 return cast("Tunnel", self._tunnel).client_ends() and not self._tls
+            case State.HEAD if self._unread:  # requests that were sent together are all answered
+                self._work()
+                return not self._tls
             case _:
                 self.close()
                 return False
@@ -155,7 +158,9 @@ class ClientConnection(asyncio.Protocol):
         limits = relay.settings.heads
         end = head_end(received, self._seen, limits.head)
         if end is None:
-            if not self._seen:
+            if self._no_more:
+                self.close()
+            elif not self._seen:
                 self.deadline = relay.loop.time() + relay.settings.timeouts.head
             self._seen = len(received)
             return
@@ -174,6 +179,8 @@ class ClientConnection(asyncio.Protocol):
         exchange = self._exchange = Exchange(relay, self, request, body, relay.loop.time())
         if not follows or self._feed(follows):
             exchange.begin()
+            if self._no_more and self._exchange is exchange and not body.complete:
+                exchange.body_ends(BodyEnd.CUT_SHORT)
 
     def _body_of(
         self, request: Request, received: bytes, end: int
@@ -218,7 +225,7 @@ class ClientConnection(asyncio.Protocol):
         if unread:
             self._unread = b""
             self._linger()
-        elif closes or self._no_more:
+        elif closes or (self._no_more and not self._unread):
             self.close()
         else:
             self._state = HEAD

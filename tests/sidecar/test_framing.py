@@ -155,6 +155,27 @@ def test_st_8_a_client_that_ends_its_side_gets_its_answer(running: Running) -> N
     assert statuses(talk(running.port, GET, half_close=True)) == [200]
 
 
+KEPT = request_bytes("GET /open", b"", close=False)
+CUT = f"POST /contact HTTP/1.1\r\nHost: a\r\n{FORM}\r\nContent-Length: 9\r\n\r\nname".encode()
+
+
+@pytest.mark.parametrize(
+    ("sent", "answers"),
+    [
+        (KEPT * 3, [200] * 3),
+        (KEPT * 2 + GET, [200] * 3),
+        (KEPT * 2 + b"GET /open HTT", [200] * 2),
+        (KEPT * 2 + CUT, [200, 200, 400]),
+        (KEPT * 50, [200] * 50),
+    ],
+    ids=["all kept", "the last one closes", "half a head", "half a body", "many"],
+)
+def test_st_8_a_client_that_ends_its_side_gets_an_answer_to_all_that_it_sent(
+    running: Running, sent: bytes, answers: list[int]
+) -> None:
+    assert statuses(talk(running.port, sent, half_close=True)) == answers
+
+
 @pytest.mark.parametrize("path", ["/open", "/contact"])
 def test_st_9_a_client_that_waits_for_100_gets_it_before_its_body(running: Running, path: str) -> None:
     body = f"caputchin-token={fresh_token()}".encode()
