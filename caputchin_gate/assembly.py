@@ -17,13 +17,13 @@ from caputchin_gate.config import Configuration
 from caputchin_gate.config.provider_tables import InProcessProvider
 from caputchin_gate.config.route_tables import GuardedRoute
 from caputchin_gate.endpoints.caputchin_files import HOST, WIDGET
-from caputchin_gate.errors import Problem
+from caputchin_gate.errors import ConfigurationError, Problem
 from caputchin_gate.policy import OwnPath, Terms
 from caputchin_gate.providers import Upstream
 from caputchin_gate.receipt import USES, Receipts
 from caputchin_gate.routes import RouteTable, Rule
 from caputchin_gate.secret import Secret
-from caputchin_gate.stores import Store
+from caputchin_gate.stores import AwaitedStore, Store
 from caputchin_gate.submissions import SubmissionLimit
 from caputchin_gate.tokens import Places
 from caputchin_gate.verification import Demands, Verifier
@@ -43,9 +43,18 @@ def submission_limit(configuration: Configuration, store: Store) -> SubmissionLi
 
 
 def signing_keys(configured: Sequence[Secret], store: Store) -> tuple[bytes, ...]:
-    """The keys in use: the first signs, all verify. Without configured ones the store's own."""
+    """The keys in use: the first signs, all verify. Without configured ones the store's own.
+
+    The store is looked at in any case: a process that has seen it notices when it is another one later. One on another
+    machine may be away at the moment, if nothing of it is needed now.
+    """
+    try:
+        own = store.signing_key()
+    except ConfigurationError:
+        if not (configured and isinstance(store, AwaitedStore)):
+            raise
     if not configured:
-        return (store.signing_key(),)
+        return (own,)
     return tuple(hashlib.sha256(key.reveal().encode()).digest() for key in configured)
 
 

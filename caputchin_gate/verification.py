@@ -102,7 +102,8 @@ class Breaker:
     After `failures` failures in a row it stays open for `pause` seconds (longer where the provider said so), then lets
     one question through; its answer closes the breaker or opens it again.
 
-    cause: why it is open. A provider that was asked too often is not in trouble, and who asked may have been anybody
+    cause: why it is open. A provider that was asked too often, even once in that row, is not in trouble: who asked may
+        have been anybody
     """
 
     def __init__(self, failures: int = 5, pause: float = 5.0) -> None:
@@ -125,12 +126,14 @@ class Breaker:
         match verdict:
             case Unavailable(cause=cause, retry_after=retry_after) if cause in OUTAGES | {Cause.RATE_LIMITED}:
                 self._in_a_row += 1
-                self.cause = cause if cause is Cause.RATE_LIMITED else Cause.BREAKER
+                if cause is Cause.RATE_LIMITED:
+                    self.cause = cause
                 self._open_until = now + max(self._pause, min(retry_after or 0.0, 60.0))
             case Unavailable():
                 pass  # our own limits say nothing about the provider
             case _:
                 self._in_a_row = 0
+                self.cause = Cause.BREAKER
 
 
 @dataclass(slots=True)

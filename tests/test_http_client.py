@@ -13,8 +13,9 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 import trustme
@@ -147,6 +148,54 @@ def test_a_refused_connection_sent_nothing(client: HttpClient) -> None:
 
 def test_an_unknown_host_sent_nothing(client: HttpClient) -> None:
     assert client.call(ask("https://nowhere.invalid/")) == NoReply(Cause.CONNECTION, sent=False)
+
+
+def resolving(monkeypatch: pytest.MonkeyPatch, name: str, answer: Callable[[], list[str]]) -> None:
+    """From now on a name has the addresses that `answer` gives."""
+    real = socket.getaddrinfo
+
+    def getaddrinfo(host: Any, *arguments: Any, **named: Any) -> Any:
+        if host != name:
+            return real(host, *arguments, **named)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 0)) for address in answer()]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+
+
+def test_a_name_that_nobody_can_look_up_holds_up_nobody_else(
+    client: HttpClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered, asked = threading.Event(), []
+
+    def never() -> list[str]:
+        asked.append(1)
+        answered.wait(LONG)
+        return ["127.0.0.1"]
+
+    resolving(monkeypatch, "slow.example", never)
+
+    async def talk() -> list[HttpReply | NoReply]:
+        calls = [asyncio.create_task(client.acall(ask("https://slow.example/", SHORT))) for _ in range(40)]
+        await asyncio.sleep(0)
+        loop = asyncio.get_running_loop()
+        assert await asyncio.wait_for(loop.run_in_executor(None, lambda: "the application's"), LONG)
+        assert await asyncio.wait_for(loop.getaddrinfo("localhost", 80), LONG)
+        return await asyncio.gather(*calls)
+
+    try:
+        assert set(asyncio.run(talk())) == {NoReply(Cause.TIMEOUT, sent=False)}
+        assert len(asked) == 1
+    finally:
+        answered.set()
+
+
+def test_of_several_addresses_the_first_that_takes_the_connection_is_used(
+    client: HttpClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with SiteverifyServer([PASS]) as server:
+        resolving(monkeypatch, "shop.example", lambda: ["127.0.0.2", "127.0.0.1"])
+        reply = client.call(ask(server.url.replace("127.0.0.1", "shop.example")))
+        assert isinstance(reply, HttpReply)
 
 
 def test_a_handshake_that_never_ends_is_ended_and_sent_nothing(client: HttpClient) -> None:

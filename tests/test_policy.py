@@ -329,8 +329,9 @@ class TestBreaker:
 
     def test_what_opens_it_by_asking_too_often_admits_nobody(self) -> None:
         world = settings()
-        for number in range(5):
+        for number in range(4):
             self.ask(world, reply(429), number)
+        self.ask(world, NoReply(Cause.TIMEOUT), 4)
         assert self.ask(world, None, 5, admit_outages=True).reason is Reason.UNAVAILABLE
 
     def test_refusals_never_open_it(self) -> None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from ssl import SSLContext, SSLError
 from typing import Any, Final
 
@@ -22,11 +22,13 @@ import httpcore2
 
 from caputchin_gate.effects import Call, NoReply
 from caputchin_gate.events import tell_broken
+from caputchin_gate.http_client.names import addresses_of
 from caputchin_gate.messages import HttpReply, HttpRequest
 from caputchin_gate.verdict import Cause
 
 MAX_BODY: Final = 64 * 1024  # threats.md R9
 KEPT_CONNECTIONS: Final = 100
+ONE_OF_SEVERAL: Final = 1.0  # seconds for an address while there are others: some networks swallow all of IPv6
 IDLE_SECONDS: Final = 5.0  # short: the longer a connection idles, the likelier is a close in the moment of its use
 
 
@@ -134,7 +136,23 @@ class _Network(httpcore2.AnyIOBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
     ) -> httpcore2.AsyncNetworkStream:
-        return _Connection(await super().connect_tcp(host, port, timeout, local_address, socket_options))
+        *others, last = await _found(host, timeout)
+        for address in others:
+            with suppress(httpcore2.ConnectError, httpcore2.ConnectTimeout):
+                return await self._connect(address, port, ONE_OF_SEVERAL, local_address, socket_options)
+        return await self._connect(last, port, timeout, local_address, socket_options)
+
+    async def _connect(self, address: str, *more: Any) -> httpcore2.AsyncNetworkStream:
+        return _Connection(await super().connect_tcp(address, *more))
+
+
+async def _found(host: str, timeout: float | None) -> list[str]:
+    try:
+        return await asyncio.wait_for(addresses_of(host), timeout)
+    except TimeoutError:
+        raise httpcore2.ConnectTimeout(f"{host} is still looked up") from None
+    except (OSError, UnicodeError) as failure:
+        raise httpcore2.ConnectError(str(failure)) from None
 
 
 class _Connection(httpcore2.AsyncNetworkStream):

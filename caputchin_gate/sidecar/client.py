@@ -169,6 +169,9 @@ class ClientConnection(asyncio.Protocol):
             self._refuse(request)
             return
         assert isinstance(end, int)
+        if relay.takes_no_more:
+            self.close()
+            return
         self._unread, self._seen = b"", 0
         self._state = BUSY
         self.deadline = math.inf
@@ -225,7 +228,7 @@ class ClientConnection(asyncio.Protocol):
         if unread:
             self._unread = b""
             self._linger()
-        elif closes or (self._no_more and not self._unread):
+        elif closes or (self._no_more and not self._unread) or self._relay.takes_no_more:
             self.close()
         else:
             self._state = HEAD

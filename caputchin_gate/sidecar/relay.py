@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import ssl
 from collections import Counter
 from typing import Final
 
 from caputchin_gate.client_address import network_of
 from caputchin_gate.gate import Gate
-from caputchin_gate.sidecar.client import ClientConnection
+from caputchin_gate.sidecar.client import GRACE_SECONDS, ClientConnection
 from caputchin_gate.sidecar.counters import Counters
 from caputchin_gate.sidecar.settings import RelaySettings
 from caputchin_gate.sidecar.upstreams import Upstreams
@@ -34,6 +35,7 @@ class Relay:
         self.upstreams = Upstreams(settings, upstream_tls, loop)
         self.signer = Signer(settings.sign_verdicts) if settings.sign_verdicts is not None else None
         self.draining = False
+        self._takes_until = math.inf  # requests that were on their way when the drain began
         self.clients: set[ClientConnection] = set()
         self.seated = 0  # these, and those whose handshake is not done
         self._by_network: Counter[str] = Counter()
@@ -80,9 +82,15 @@ class Relay:
             for connection in [connection for connection in self.upstreams.connections if connection.deadline < now]:
                 connection.expire()
 
+    @property
+    def takes_no_more(self) -> bool:
+        """Whether no request begins here any more: others have taken over, perhaps with other settings."""
+        return self.draining and self.loop.time() > self._takes_until
+
     def begin_drain(self) -> None:
         """Nothing begins any more; what is in flight goes on."""
         self.draining = True
+        self._takes_until = self.loop.time() + GRACE_SECONDS
         for client in tuple(self.clients):
             client.leave_if_idle()
 

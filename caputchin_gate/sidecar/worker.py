@@ -71,7 +71,7 @@ async def _serve(service: Service, ready: Callable[[Relay], object] | None, chan
     relay.begin_drain()
     timeouts = service.settings.timeouts
     if not ended.is_set():
-        await _first_of(ended.wait(), relay.empty(), patience=timeouts.silence)
+        await _first_of(ended.wait(), relay.empty())
     if ended.is_set():
         await _first_of(relay.empty(), patience=timeouts.drain)
     relay.cut_off()

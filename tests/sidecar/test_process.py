@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -23,7 +23,7 @@ from tests.sidecar.running import Running, as_toml, children, sidecar
 from tests.sidecar.scripted import Play, Scripted
 from tests.sidecar.talking import read_all, statuses
 from tests.test_cli import assert_wrong_use, typed
-from tests.wire import connect, exchange, read_answer
+from tests.wire import connect, exchange, read_answer, request_bytes
 
 GET = b"GET /open HTTP/1.1\r\nHost: a\r\n\r\n"
 SLOW = [b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n", *[b"x"] * 8]
@@ -175,6 +175,25 @@ def test_new_settings_are_for_new_connections_and_old_ones_end_as_they_began(
         assert read_all(busy).endswith(b"x" * 8)
     assert all(gone(worker) for worker in before)
     until(lambda: len(fixed.workers()) == 3)
+
+
+def test_old_settings_decide_about_nothing_that_begins_after_the_new_ones_are_in_use(
+    fixed: Running, upstream: Scripted
+) -> None:
+    upstream.play(Play(SLOW, pause=0.3))
+    post = request_bytes("POST /open\nContent-Type: text/plain", b"no token", close=False)
+    with connect(fixed.port) as kept, connect(fixed.port) as begun:
+        kept.sendall(GET)
+        kept.recv(1, socket.MSG_PEEK)
+        begun.sendall(post[:20])
+        reload(fixed, upstream, protect=["/open"], exempt=[])
+        fixed.wait_for("the new settings are in use")
+        assert read_answer(kept).status == 200
+        for connection, rest in ((kept, post), (begun, post[20:])):
+            with suppress(ConnectionError):
+                connection.sendall(rest)
+                assert connection.recv(100) == b""
+    assert len(upstream.requests) == 1
 
 
 @pytest.mark.parametrize(
