@@ -54,20 +54,31 @@ class Mark:
 
     methods: those that a token is asked for, upper-case; None for all that the view answers but GET, HEAD and OPTIONS
     options: the route's own, as typed
+    routes: the rules that have followed from it, as soon as a gate has found the view
     """
 
     methods: frozenset[str] | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    routes: set[str] = field(default_factory=set)
 
     def decided(self, method: str, decision: Decision | None, view: str) -> Decision:
         """The decision about a request that has come to the view; where there is none, one that says why not."""
-        if decision is not None:
+        if decision is not None and self._takes(decision):
             return decision
-        if not self._asks(method):
+        if decision is None and not self._asks(method):
             return Decision(Reason.UNGUARDED, method=method)
         why = "the gate is not in front of it, or sees it on another path"
+        if decision is not None:
+            why = f"that of {decision.route!r} is for another view, which asks for something else on the same path"
         tell(logging.ERROR, "view-unguarded", f"view {view} was reached without a decision: {why}", view=view)
         return Decision(Reason.MISCONFIGURED, method=method, details=("no decision",))
+
+    def _takes(self, decision: Decision) -> bool:
+        """Where this view asks for something in particular, a decision by the rule of another one is none: frameworks
+        choose among views by more than their paths tell, as whether a segment is a number.
+        """
+        is_other = bool(self.options) and bool(self.routes) and decision.route not in self.routes
+        return not is_other or decision.route is None or decision.reason in (Reason.EXEMPT, Reason.REPORT_ONLY)
 
     def lets_run(self, decision: Decision) -> bool:
         """Whether the view may run. One that answers refusals itself says so in its mark, and gets the 403s alone."""
@@ -152,6 +163,7 @@ def rules_of(views: Iterable[MarkedView]) -> tuple[list[Route], list[Route]]:
         in_vain[view.marked] = None
         words = "|".join(sorted(methods)) if methods is not None else ""
         route = Route(f"{words} {view.path}".strip(), **view.mark.options)
+        view.mark.routes.add(route.match)
         routes = particular if view.mark.options else plain
         if route not in routes:
             routes.append(route)

@@ -374,6 +374,17 @@ def test_a_decision_about_one_path_is_none_about_another_that_the_request_is_led
     assert post(app, "/contact", fresh_token()).text == "verified"
 
 
+def test_a_view_that_asks_for_something_else_counts_no_decision_of_its_neighbour() -> None:
+    app = Flask("site")
+    app.add_url_rule("/<who>/edit", "own", require_human(receipt="1m")(tell), methods=["POST"])
+    app.add_url_rule("/admin/<what>", "admin", require_human(max_body="1KiB")(tell), methods=["POST"])
+    install(app, make_gate())
+    assert post(app, "/ann/edit", fresh_token()).text == "verified"
+    assert post(app, "/admin/users", fresh_token()).text == "verified"
+    assert app.url_map.bind("localhost").match("/admin/edit", method="POST")[0] == "admin"
+    assert post(app, "/admin/edit", fresh_token()).status_code == 503
+
+
 def test_a_mount_behind_the_gate_leads_nowhere_else() -> None:
     app = Flask("site")
     on_a_function(app)

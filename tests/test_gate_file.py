@@ -16,7 +16,7 @@ from typing import Final
 import pytest
 
 from caputchin_gate import ConfigurationError, load_gate
-from caputchin_gate.config import gate_file
+from caputchin_gate.config import bounded_file, gate_file
 
 CANARY: Final = "canary-of-a-secret-0123456789abcdef"
 
@@ -210,11 +210,11 @@ def test_a_pipe_without_a_writer_is_an_empty_file(file: Path) -> None:
 
 
 def test_a_pipe_that_never_ends_is_not_waited_for(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gate_file, "PATIENCE", 0.05)
+    monkeypatch.setattr(bounded_file, "PATIENCE", 0.05)
     os.mkfifo(file)
     writer = os.open(file, os.O_RDWR)
     os.write(writer, b"protect = []\n")
-    assert problems_of(file) == ["gate.toml: is a pipe that does not end within 0.05 seconds"]
+    assert problems_of(file) == ["gate.toml: can't be read: it is a pipe that does not end within 0.05 seconds"]
     os.close(writer)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from caputchin_gate import ConfigurationError, Gate, Route, config, load_gate
+from caputchin_gate.config import bounded_file
 from caputchin_gate.config.settings import ROUTE
 from caputchin_gate.gate_options import GateOptions
 from caputchin_gate.messages import RequestHead
@@ -455,6 +456,15 @@ def test_the_store_is_opened_only_where_a_route_has_receipts(tmp_path: Path) -> 
     assert not (tmp_path / "gate.db").exists()
     Gate(**{**UPSTREAM, **store, "receipt": "2m"})
     assert (tmp_path / "gate.db").exists()
+
+
+def test_a_secret_in_a_pipe_that_never_ends_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounded_file, "PATIENCE", 0.05)
+    os.mkfifo(tmp_path / "secret")
+    writer = os.open(tmp_path / "secret", os.O_RDWR)
+    told = problems(**{**UPSTREAM, "secret": {"file": str(tmp_path / "secret")}})
+    assert "it is a pipe that does not end within 0.05 seconds" in told
+    os.close(writer)
 
 
 def test_the_memory_store_is_warned_about_where_it_is_used() -> None:

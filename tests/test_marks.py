@@ -210,6 +210,27 @@ def test_a_view_runs_with_an_admitting_decision_and_without_one_only_where_nothi
     assert (found.lets_run(decided), decided.reason) == (runs, reason)
 
 
+@pytest.mark.parametrize(
+    ("options", "decision", "runs"),
+    [
+        ({"receipt": "1m"}, Decision(Reason.VERIFIED, route="POST /own"), True),
+        ({"receipt": "1m"}, Decision(Reason.VERIFIED, route="POST /{other}"), False),
+        ({"receipt": "1m"}, Decision(Reason.RECEIPT, route="POST /{other}"), False),
+        ({"receipt": "1m"}, Decision(Reason.EXEMPT, route="POST /own"), True),
+        ({"receipt": "1m"}, Decision(Reason.EXEMPT, route="POST /{other}"), True),
+        ({"receipt": "1m"}, Decision(Reason.REPORT_ONLY, route="POST /{other}"), True),
+        ({"on_refuse": "pass"}, Decision(Reason.TOKEN_MISSING, route="POST /{other}"), False),
+        ({}, Decision(Reason.VERIFIED, route="POST /{other}"), True),
+    ],
+)
+def test_the_decision_of_another_view_s_rule_is_none_for_one_that_asks_for_something_else(
+    options: dict[str, Any], decision: Decision, runs: bool
+) -> None:
+    own = view("/own", **options)
+    rules_of([own])
+    assert own.mark.lets_run(own.mark.decided("POST", decision, "own")) is runs
+
+
 def test_a_view_without_a_gate_is_told_of_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     mark({}).decided("POST", None, "sign_up")
     assert "view sign_up was reached without a decision" in caplog.text

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
-import select
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from caputchin_gate.config.bounded_file import content_of
 from caputchin_gate.errors import ConfigurationError, Place, Problem
 
 LARGEST: Final = 2**20  # bytes
-PATIENCE: Final = 5.0  # seconds in which a pipe, as in `check <(...)`, has to say all it has
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,38 +46,15 @@ def load(path: str | Path) -> GateFile:
 
 
 def _content_of(name: str) -> bytes:
-    """What is in the file. It is opened so that nothing waits: neither the opening of a pipe nor its reading."""
     try:
-        descriptor = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+        content = content_of(name, LARGEST)
     except OSError as failure:
         raise _unusable(name, f"can't be read: {failure.strerror}") from None
     except ValueError:  # a NUL in its name
         raise _unusable(name, "can't be read: there is no such name") from None
-    try:
-        content = _until_its_end(name, descriptor)
-    except OSError as failure:
-        raise _unusable(name, f"can't be read: {failure.strerror}") from None
-    finally:
-        os.close(descriptor)
     if len(content) > LARGEST:
         raise _unusable(name, f"is larger than {LARGEST // 2**20} MiB: no gate.toml is")
     return content
-
-
-def _until_its_end(name: str, descriptor: int) -> bytes:
-    content, until = bytearray(), time.monotonic() + PATIENCE
-    while len(content) <= LARGEST:
-        try:
-            piece = os.read(descriptor, LARGEST)
-        except BlockingIOError:
-            left = until - time.monotonic()
-            if left <= 0 or not select.select([descriptor], [], [], left)[0]:
-                raise _unusable(name, f"is a pipe that does not end within {PATIENCE:g} seconds") from None
-            continue
-        if not piece:
-            break
-        content += piece
-    return bytes(content)
 
 
 def _text_of(name: str, content: bytes) -> str:

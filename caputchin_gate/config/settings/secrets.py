@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from pathlib import Path
 from typing import Final
 
+from caputchin_gate.config.bounded_file import content_of
 from caputchin_gate.config.settings.plain import TEXT, one_or_more
 from caputchin_gate.config.settings.reading import Schema, Wrong, reads
 from caputchin_gate.engines import LEAST_SIGNING_KEY
@@ -14,7 +14,7 @@ from caputchin_gate.secret import Secret
 
 LEAST_SITE_SECRET: Final = 16  # characters; the verify endpoint lets everybody guess
 LEAST_VERIFYING_SECRET: Final = 8
-LONGEST_FILE: Final = 65536  # characters
+LONGEST_FILE: Final = 65536  # bytes
 
 _VARIABLE: Final = re.compile(r"[A-Z][A-Z0-9_]{0,60}")
 
@@ -68,8 +68,7 @@ def _unusable(path: str, why: str) -> Wrong:
 
 def _content_of(name: str) -> str:
     try:
-        with Path(name).open(encoding="utf-8") as file:
-            content = file.read(LONGEST_FILE + 1)
+        content = content_of(name, LONGEST_FILE).decode()
     except (OSError, ValueError) as failure:
         raise _unusable(name, f"can't be read ({why_unreadable(failure)})") from None
     if len(content) > LONGEST_FILE:
