@@ -13,7 +13,7 @@ test: check browser services widgets
 	$(BIN)/python -m compileall -q caputchin_gate tests examples
 	$(BIN)/pytest -n auto --dist loadfile
 
-# What takes too long to run after each change: simulated attacks, load with troubles, examples as processes.
+# What takes too long to run after each change: simulated attacks, and each example by its own tests.
 exhaustive: browser services widgets $(VENV)/.test
 	$(BIN)/pytest -m exhaustive
 

@@ -27,8 +27,6 @@ from tests.sidecar.scripted import Scripted
 from tests.test_cli import typed
 from tests.wire import exchange, request_bytes
 
-pytestmark = pytest.mark.exhaustive
-
 EXAMPLES = ROOT / "examples" / "sidecar"
 PROGRAMS = Path(sys.executable).parent
 SECRET = "/run/secrets/caputchin_secret"

@@ -19,8 +19,6 @@ from tests.redis_servers import RedisServer, free_port, until
 from tests.servers import ROOT, inherited, serve
 from tests.test_testing_examples import CASES
 
-pytestmark = pytest.mark.exhaustive
-
 ENVIRONMENT = {"PROSOPO_SECRET": "0xa-secret-that-nobody-asks-with", "GATE_SIGNING_KEY": "k" * 32}
 FOLDER = ROOT / "examples"
 

@@ -13,8 +13,6 @@ import pytest
 
 from tests.siteverify_server import Pace, Scripted, SiteverifyServer
 
-pytestmark = pytest.mark.exhaustive
-
 COMMAND = (sys.executable, "-m", "caputchin_gate")
 PATIENCE = 30
 SETTINGS = """

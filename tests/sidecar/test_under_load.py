@@ -17,8 +17,6 @@ from tests.sidecar.counted import Counted
 from tests.sidecar.load import End, Kind, Load, under_load
 from tests.sidecar.running import Running, sidecar
 
-pytestmark = pytest.mark.exhaustive
-
 WORKERS = 2
 
 

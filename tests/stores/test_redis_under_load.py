@@ -22,8 +22,6 @@ from caputchin_gate.stores.redis_address import read_address
 from tests.redis_servers import APPEND_ONLY, SYNCED_AT_ONCE, RedisCluster, RedisServer, until
 from tests.stores.cut_connections import Cut, Relay
 
-pytestmark = pytest.mark.exhaustive
-
 WON, LOST, STORE_DOWN = ClaimResult.WON, ClaimResult.LOST, ClaimResult.STORE_DOWN
 LIFE = 180.0
 PATIENCE = 0.3

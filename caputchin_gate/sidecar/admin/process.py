@@ -29,6 +29,11 @@ class Brief(H11Protocol):
         super().connection_made(transport)
         self.loop.call_later(CONNECTION_SECONDS, transport.abort)
 
+    def shutdown(self) -> None:
+        """A connection that was just made has its request on the way: it is still answered."""
+        if self.cycle is not None:
+            super().shutdown()
+
 
 class Server(uvicorn.Server):
     @contextmanager
