@@ -133,8 +133,18 @@ def sidecar(folder: Path, upstream: int, core: int, signing_key: str) -> Iterato
     config.write_text(GATE.format(port=port, upstream=upstream, key=signing_key))
     command = [sys.executable, "-m", "caputchin_gate", "proxy", str(config)]
     with running(command, port, core) as process_id:
-        children = Path(f"/proc/{process_id}/task/{process_id}/children").read_text().split()
-        yield port, int(children[0])
+        yield port, first_child(process_id)
+
+
+def first_child(process_id: int) -> int:
+    """Of a process that listens already, and may be about to make it."""
+    listed = Path(f"/proc/{process_id}/task/{process_id}/children")
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        if children := listed.read_text().split():
+            return int(children[0])
+        time.sleep(0.02)
+    raise RuntimeError(f"process {process_id} has no worker")
 
 
 @contextmanager
