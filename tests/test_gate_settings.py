@@ -467,6 +467,14 @@ def test_a_secret_in_a_pipe_that_never_ends_is_not_waited_for(tmp_path: Path, mo
     os.close(writer)
 
 
+def test_a_store_is_known_before_workers_are_made_whoever_gives_the_signing_key(tmp_path: Path) -> None:
+    """Else they take another file, put in its place, for the one that has forgotten nothing."""
+    own = {**IN_PROCESS, "in_process": {"signing_key": "a key of at least thirty-two characters"}}
+    Gate(**{**own, "store": f"sqlite:///{tmp_path}/gate.db"})
+    assert (tmp_path / "gate.db").exists()
+    assert "store" in problems(**{**own, "store": "sqlite:////nowhere/to/be/found/gate.db"})
+
+
 def test_the_memory_store_is_warned_about_where_it_is_used() -> None:
     memory = "knows one process only"
     assert not any(memory in str(warning) for warning in Gate(**{**UPSTREAM, "store": "memory"}).warnings)

@@ -13,14 +13,14 @@ from caputchin_gate.clock import Clock
 from caputchin_gate.effects import BodyEnd, Call, Claim, Claimed, ClaimResult, NoReply, ReadBody, Sleep, StoreDown
 from caputchin_gate.messages import HttpReply, RequestHead
 from caputchin_gate.policy import Admit, Answer, OwnPath, PassOn, Settings, Terms, decide, rule_on, rule_on_websocket
-from caputchin_gate.providers import Upstream
+from caputchin_gate.providers import Retry, Upstream
 from caputchin_gate.providers.caputchin import Caputchin
 from caputchin_gate.providers.gotcha import GotCHA
 from caputchin_gate.providers.procaptcha import Procaptcha
 from caputchin_gate.receipt import Receipts
 from caputchin_gate.routes import RouteTable, Rule
 from caputchin_gate.tokens import Places
-from caputchin_gate.verdict import Cause, Decision, Passed, Reason
+from caputchin_gate.verdict import Cause, Decision, Passed, Reason, Verdict
 from caputchin_gate.verification import Demands, InFlight, Verification, Visitor, verify
 from tests.conversation import Conversation
 
@@ -292,6 +292,20 @@ def test_a_handshake_carries_no_token(method: str, path: str, report_only: bool,
     if not isinstance(ruled, PassOn):
         assert ruled.decision is not None
         assert ruled.decision.details == ("a WebSocket handshake",) or report_only
+
+
+class Unprepared(Caputchin):
+    def read(self, reply: HttpReply) -> Verdict | Retry:
+        raise ZeroDivisionError
+
+
+def test_an_answer_that_we_fail_to_read_admits_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    conversation = talk(terms(Unprepared(secret="cpt_sec_0123456789abcdef"), admit_outages=True))
+    send(conversation, body(CAPUTCHIN))
+    conversation.expect(Call, reply(success=True))
+    decision = conversation.end()
+    assert (decision.reason, decision.admitted) == (Reason.UNAVAILABLE, False)
+    assert "ZeroDivisionError at test_policy.py" in caplog.text
 
 
 class TestBreaker:
