@@ -63,10 +63,10 @@ class Mark:
 
     def decided(self, method: str, decision: Decision | None, view: str) -> Decision:
         """The decision about a request that has come to the view; where there is none, one that says why not."""
+        if not self._asks(method):
+            return decision if decision is not None else Decision(Reason.UNGUARDED, method=method)
         if decision is not None and self._takes(decision):
             return decision
-        if decision is None and not self._asks(method):
-            return Decision(Reason.UNGUARDED, method=method)
         why = "the gate is not in front of it, or sees it on another path"
         if decision is not None:
             why = f"that of {decision.route!r} is for another view, which asks for something else on the same path"

@@ -231,6 +231,13 @@ def test_the_decision_of_another_view_s_rule_is_none_for_one_that_asks_for_somet
     assert own.mark.lets_run(own.mark.decided("POST", decision, "own")) is runs
 
 
+def test_a_rule_may_guard_what_the_mark_asks_nothing_for() -> None:
+    own = view("/own", receipt="1m")
+    rules_of([own])
+    by_a_rule = Decision(Reason.VERIFIED, route="GET /own")
+    assert own.mark.decided("GET", by_a_rule, "own") is by_a_rule
+
+
 def test_a_view_without_a_gate_is_told_of_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     mark({}).decided("POST", None, "sign_up")
     assert "view sign_up was reached without a decision" in caplog.text
