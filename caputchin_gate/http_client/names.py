@@ -28,8 +28,9 @@ def _asking(host: str) -> Future[list[str]]:
     with _lock:
         future = _asked.get(host)
         if future is None:
-            future = _asked[host] = Future()
+            future = Future()
             Thread(target=_look_up, args=(host, future), name="caputchin-gate-names", daemon=True).start()
+            _asked[host] = future  # only now: if there is no thread to be had, the next one asks again
         return future
 
 
